@@ -1,0 +1,38 @@
+"""The reference backend: every operation in its plain formula, on any array namespace that behaves like NumPy."""
+
+from __future__ import annotations
+
+import numpy
+
+from deepcore.backends.base.activation import Activation
+from deepcore.backends.base.array import Array
+from deepcore.backends.base.conv import Conv
+from deepcore.backends.base.loss import Loss
+from deepcore.backends.base.norm import Norm
+from deepcore.backends.base.optim import Optim
+from deepcore.backends.base.pool import Pool
+from deepcore.backends.base.random import Random
+from deepcore.backends.base.vision import Vision
+from deepcore.backends.override import install
+
+
+class Backend(Array, Conv, Pool, Norm, Activation, Loss, Random, Optim, Vision):
+    """Device "numpy", and the oracle for every other backend.
+
+    A subclass for another array library sets `name`, `device`, `xp` and `array_type`, overrides `from_host` and
+    `to_host`, and then works; it overrides a method further (see deepcore.backends.override) only where that is faster.
+    """
+
+    name = "numpy"
+    device = "numpy"
+    xp = numpy
+    array_type: type = numpy.ndarray
+    # Whether Python may look at values without waiting for a device: a check of values runs only here.
+    on_host = True
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        install(cls)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self.device}>"

@@ -1,0 +1,85 @@
+"""Device "cuda", "cuda:1": CuPy arrays, Numba's CUDA kernels, cuBLAS.
+
+Importing this file needs neither CuPy nor a GPU; `CudaBackend()` says what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deepcore.backends.cuda_families import CudaFamilies
+from deepcore.backends.errors import DeviceError, message
+from deepcore.kernels.cuda.diagnose import Facts, Gpu, diagnose
+from deepcore.kernels.cuda.gemm import CublasGemm
+from deepcore.kernels.cuda.launcher import CupyLauncher
+
+__all__ = ["CudaBackend", "Facts", "Gpu", "diagnose"]
+
+
+class _Namespace:
+    """`xp`: cupy. With several GPUs reading it makes the backend's own the current one, as CuPy allocates there."""
+
+    def __get__(self, backend: Any, owner: type) -> Any:
+        if backend is None:
+            return self
+        if backend.one_gpu:
+            backend.__dict__["xp"] = backend.cupy  # found first from now on
+        else:
+            backend.activate()
+        return backend.cupy
+
+
+class CudaBackend(CudaFamilies):
+    """One NVIDIA GPU. Raises DeviceError with the line that helps where there is none to use.
+
+    Work goes to CuPy's current stream. Without numba-cuda or libNVVM it works on CuPy alone, slower, with one warning.
+    """
+
+    name = "cuda"
+    xp: Any = _Namespace()
+
+    def __init__(self, index: int = 0) -> None:
+        self.device = f"cuda:{index}"
+        self.index = index
+        facts = diagnose()
+        if not facts.usable:
+            raise DeviceError(message(f'device "{self.device}"', "a working CUDA device", facts.problem, facts.fix))
+        if index >= len(facts.devices):
+            there = ", ".join(map(str, facts.devices))
+            hint = "CUDA_VISIBLE_DEVICES hides and renumbers devices"
+            raise DeviceError(message(f'device "{self.device}"', f"one of {there}", f'"{self.device}"', hint))
+        import cupy
+        from cupy_backends.cuda.libs import cublas
+
+        self.cupy = cupy
+        self.array_type = cupy.ndarray
+        self.one_gpu = len(facts.devices) == 1
+        gpu = facts.devices[index]
+        self.launch = CupyLauncher(cupy, gpu.capability, gpu.processors)
+        self.gemm = CublasGemm(cupy, cublas, cupy.cuda.device.get_cublas_handle)
+        self.kernel_fix = facts.kernel_fix
+        if facts.kernel_problem is None:
+            self.load_kernels()
+        else:
+            self.without_kernels(facts.kernel_problem)
+        self.activate()
+
+    def activate(self) -> None:
+        """Make this GPU the current one of the calling thread."""
+        if self.cupy.cuda.runtime.getDevice() != self.index:
+            self.cupy.cuda.Device(self.index).use()
+
+    def from_host(self, array):
+        """Copy a host array or nested sequence of numbers to this GPU; an array that is there already stays."""
+        self.activate()
+        if isinstance(array, self.array_type):
+            return array if array.device.id == self.index else self.cupy.array(array)
+        return self.cupy.array(super().from_host(array))
+
+    def to_host(self, array):
+        """Copy an array to the host and wait for it."""
+        return self.cupy.asnumpy(array)
+
+    def synchronize(self) -> None:
+        """Wait for all work on this GPU, whatever its stream."""
+        self.cupy.cuda.Device(self.index).synchronize()

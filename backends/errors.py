@@ -1,0 +1,31 @@
+"""The exceptions that the lower layers raise, and the one function that words them."""
+
+from __future__ import annotations
+
+
+class DeepcoreError(Exception):
+    """Base of every error that deepcore raises on purpose."""
+
+
+class ShapeError(DeepcoreError, ValueError):
+    """Array shapes, sizes or axes do not fit together."""
+
+
+class DTypeError(DeepcoreError, TypeError):
+    """An array has a dtype that the operation does not take."""
+
+
+class DeviceError(DeepcoreError, RuntimeError):
+    """A device is unknown, missing, or two arrays live on different ones."""
+
+
+def message(op: str, expected: str, got: str, hint: str | None = None) -> str:
+    """Word an error as `op: expected ...; got .... Hint: ...`.
+
+    >>> message("relu", "a floating dtype", "int64", "call .to('float32')")
+    "relu: expected a floating dtype; got int64. Hint: call .to('float32')."
+    """
+    text = f"{op}: expected {expected}; got {got}."
+    if hint is None:
+        return text
+    return f"{text} Hint: {hint if hint[-1:] in '.?!' else hint + '.'}"

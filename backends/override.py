@@ -1,0 +1,153 @@
+"""Overriding a method of the reference backend: every guard lives here, so that no kernel can forget one.
+
+    class CpuBackend(Backend):
+        @override(dtypes=("float32", "float64"))
+        def relu(self, x):
+            ...
+
+When the class is created, `install` (called by Backend.__init_subclass__) compares the signature with the reference's
+and puts a guarded function in the method's place. The body may then assume that its arrays (arguments, and elements of
+list arguments) are C-contiguous, not empty, and of one floating dtype out of `dtypes`. In every other case the method
+that is overridden runs instead:
+
+- a floating or complex array has a dtype outside `dtypes`, or two of them differ;
+- there are arrays but none is floating (integers: the reference is fast enough);
+- an argument named `dtype` is outside `dtypes`;
+- an array is empty;
+- an array of an argument named in `inplace` is not contiguous: a copy would take the writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+
+class _Marked:
+    """What @override leaves in the class body until `install` replaces it."""
+
+    def __init__(self, function: Callable, dtypes: tuple[str, ...], inplace: tuple[str, ...]) -> None:
+        self.function, self.dtypes, self.inplace = function, dtypes, inplace
+
+
+def override(dtypes: tuple[str, ...] = ("float32", "float64"), inplace: tuple[str, ...] = ()) -> Callable:
+    """Mark a method of a Backend subclass as a faster body of the method with its name.
+
+    dtypes: floating dtypes that the body takes; inplace: names of the arguments that it writes to.
+    Raises TypeError, when the class is created, if the signature is not the reference's.
+    """
+    return lambda function: _Marked(function, dtypes, inplace)
+
+
+def install(cls: type) -> None:
+    """Check the signatures of a new Backend class and put the guards around its marked methods."""
+    for name, value in list(vars(cls).items()):
+        function = value.function if isinstance(value, _Marked) else value
+        if not inspect.isfunction(function):
+            continue
+        reference = _reference(cls, name)
+        if reference is not None and not name.startswith("_"):
+            _same_signature(cls, name, function, reference)
+        if isinstance(value, _Marked):
+            if reference is None:
+                raise TypeError(f"{cls.__name__}.{name}: expected a method of Backend to override; there is none")
+            setattr(cls, name, _guarded(function, reference, value.dtypes, value.inplace))
+
+
+def _reference(cls: type, name: str) -> Callable | None:
+    """Return the method that cls.<name> overrides."""
+    for base in cls.__mro__[1:]:
+        if name in vars(base):
+            found = vars(base)[name]
+            return found if inspect.isfunction(found) else None
+    return None
+
+
+def _same_signature(cls: type, name: str, function: Callable, reference: Callable) -> None:
+    def shape(f: Callable) -> list[tuple]:
+        return [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+
+    if shape(function) != shape(reference):
+        raise TypeError(
+            f"{cls.__name__}.{name}: expected the signature of the reference, {inspect.signature(reference)}; "
+            f"got {inspect.signature(function)}"
+        )
+
+
+def _guarded(function: Callable, reference: Callable, dtypes: tuple[str, ...], inplace: tuple[str, ...]) -> Callable:
+    """Return the method that calls `function` where its assumptions hold, else `reference`.
+
+    It runs on every call of every op, so what can be looked up beforehand is.
+    """
+    signature = inspect.signature(function)
+    names = list(signature.parameters)[1:]
+    arity = len(names)
+    allowed = frozenset(numpy.dtype(d) for d in dtypes)
+    dtype_at = names.index("dtype") if "dtype" in names else None
+    written = frozenset(names.index(name) for name in inplace)
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != arity:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args[1:]
+        if dtype_at is not None and numpy.dtype(args[dtype_at]) not in allowed:
+            return reference(self, *args)
+        ready = _ready(self, args, allowed, written, None)
+        if ready is None or ready[1] is False:
+            return reference(self, *args)
+        return function(self, *ready[0])
+
+    return method
+
+
+_PLAIN = frozenset({tuple, int, float, bool, str, type(None)})
+_ALL = range(sys.maxsize)
+
+
+def _ready(backend: Any, values: Any, allowed: frozenset, written: Any, floating: Any) -> tuple[Any, Any] | None:
+    """Return (values with every array contiguous, their floating dtype), or None where the body must not run.
+
+    floating: the dtype met so far, None when no array was met yet, False when all were integers.
+    """
+    array_type = backend.array_type
+    fixed = values
+    for position, value in enumerate(values):
+        kind = type(value)
+        if kind in _PLAIN:
+            continue
+        if kind is list:
+            inner = _ready(backend, value, allowed, _ALL if position in written else (), floating)
+            if inner is None:
+                return None
+            new, floating = inner
+        elif isinstance(value, array_type):
+            dtype = value.dtype
+            if dtype is not floating:
+                if dtype in allowed:
+                    if floating and dtype != floating:
+                        return None
+                    floating = dtype
+                elif dtype.kind in "fc":
+                    return None
+                elif floating is None:
+                    floating = False
+            if not value.size:
+                return None
+            if value.flags.c_contiguous:
+                continue
+            if position in written:
+                return None
+            new = backend.contiguous(value)
+        else:
+            continue
+        if new is not value:
+            fixed = list(fixed) if fixed is values else fixed
+            fixed[position] = new
+    return fixed, floating

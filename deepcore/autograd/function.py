@@ -1,0 +1,229 @@
+"""`Function`: a differentiable op, forward and backward side by side, as in the book.
+
+    class Exp(Function):
+        def forward(self, x):          # plain arrays of self.backend
+            y = self.backend.xp.exp(x)
+            self.saved = (y,)
+            return y
+
+        def backward(self, gy):        # plain arrays, or tensors when the gradient is itself differentiated
+            (y,) = self.saved
+            return gy * y
+
+    y = Exp()(x)
+
+`backward` is written once. In an ordinary backward pass it gets plain arrays and `self.saved` holds plain arrays; under
+`create_graph=True` both are tensors, so what it computes is recorded again. Operators and the functions of
+`deepcore.functions` work on both.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from deepcore.autograd import anomaly
+from deepcore.autograd.mode import state
+from deepcore.autograd.variable import Variable, wrap
+from deepcore.errors import DeviceError, GraphError, got, message
+
+_sequence = itertools.count()
+
+# An edge leads from an input to what made it: (Function, output number), (leaf Variable, 0), or None.
+Edge = tuple[Any, int] | None
+
+
+class Function:
+    """Base class of every differentiable op; parameters go to `__init__`, arrays to `__call__`.
+
+    forward(*arrays) returns one array or a tuple of arrays; what `backward` needs goes into `self.saved`.
+    backward(*gradients of the outputs) returns one gradient per input (None where there is none). An output that took
+    no part in the result has the gradient None.
+    """
+
+    name: str = "function"
+    # The output shares memory with the first input, so both share one version counter.
+    view: bool = False
+    # Inputs were broadcast against each other: gradients are summed back to the inputs' shapes by the engine.
+    broadcasts: bool = False
+    # inf and NaN are results like others here: the forward runs without NumPy's floating-point warnings.
+    may_overflow: bool = False
+    # The same op composed of differentiable functions, for ops whose `backward` is not itself differentiable. It gets
+    # the inputs as tensors; such an op saves all its inputs first, in order.
+    formula: Callable[..., Any] | None = None
+
+    # Names of further attributes that hold arrays for backward; they are freed with `saved`.
+    intermediates: tuple[str, ...] = ()
+
+    backend: Any = None
+    output_backend: Any = None
+    saved: tuple[Any, ...] = ()
+    needs: tuple[bool, ...] = ()
+    edges: Sequence[Edge] = ()
+    metas: Sequence[Any] = ()
+    roles: Sequence[Any] = ()
+    sequence: int
+    freed = False
+    output_hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+    where: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def forward(self, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.forward is not written")
+
+    def backward(self, *grads: Any) -> Any:
+        raise GraphError(message(self.name, "an op that has a gradient", f"a backward pass through {self.name}"))
+
+    def wants(self, i: int) -> bool:
+        """Whether the gradient of input i is needed (all are, outside of a recorded graph)."""
+        return not self.needs or self.needs[i]
+
+    def __call__(self, *inputs: Any) -> Any:
+        backend = None
+        needs = False
+        arrays = []
+        for x in inputs:
+            if isinstance(x, Variable):
+                if backend is None:
+                    backend = x.backend
+                elif x.backend is not backend:
+                    raise _mixed_devices(self.name, inputs)
+                if x.requires_grad:
+                    needs = True
+                x = x.array
+            arrays.append(x)
+        if backend is None:
+            return self._on_arrays(arrays)
+        self.backend = backend
+        if needs:
+            needs = state.grad_enabled
+            if needs:
+                self.needs = tuple([isinstance(x, Variable) and x.requires_grad for x in inputs])
+        if self.may_overflow:
+            with backend.quiet():
+                result = self.forward(*arrays)
+        else:
+            result = self.forward(*arrays)
+        several = type(result) is tuple
+        backend = self.output_backend or backend
+        if not several and not isinstance(result, backend.array_type):  # NumPy makes 0-d results scalars
+            array = backend.xp.asarray(result)
+            self.saved = tuple([array if s is result else s for s in self.saved])
+            result = array
+        if state.anomaly:
+            anomaly.check_forward(self, result)
+            self.where = anomaly.calling_line()
+        outputs = [wrap(y, backend) for y in result] if several else [wrap(result, backend)]
+        if self.view:
+            outputs[0]._version_cell = inputs[0]._version_cell
+        if needs:
+            self._record(inputs, arrays, outputs)
+        return tuple(outputs) if several else outputs[0]
+
+    def _on_arrays(self, arrays: list[Any]) -> Any:
+        """A call with plain arrays only: inside a backward pass or an `array_scope`."""
+        if state.array_backend is None:
+            values = {f"argument {i}": a for i, a in enumerate(arrays)}
+            raise TypeError(message(self.name, "a Tensor", got(**values), "make one with dc.tensor(array)"))
+        self.backend = state.array_backend
+        return self.forward(*arrays)
+
+    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> None:
+        """Enter this Function into the graph: it becomes the creator of its outputs."""
+        self.sequence = next(_sequence)
+        edges: list[Edge] = []
+        metas: list[Any] = []
+        for x, needed in zip(inputs, self.needs, strict=True):
+            if needed:
+                edges.append((x, 0) if x.grad_fn is None else (x.grad_fn, x.output_nr))
+                metas.append((x.array.shape, x.array.dtype))
+            else:
+                edges.append(None)
+                metas.append(None)
+        self.edges, self.metas = edges, metas
+        for nr, y in enumerate(outputs):
+            if y.array.dtype.kind in "fcV":  # floating (V: bfloat16); integer results such as indices have no gradient
+                y.requires_grad = True
+                y.grad_fn = self
+                y.output_nr = nr
+        if self.saved:
+            self.roles = [self._role(s, inputs, arrays, outputs) for s in self.saved]
+
+    def _role(self, s: Any, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> Any:
+        """Which input or output a saved array is, and its version, so that in-place writes are noticed."""
+        for i, a in enumerate(arrays):
+            if s is a:
+                x = inputs[i]
+                return ("input", i, x._version_cell, x._version_cell[0]) if isinstance(x, Variable) else None
+        for j, y in enumerate(outputs):
+            if s is y.array:
+                return ("output", j, y._version_cell, y._version_cell[0])
+        return None
+
+    def check_saved(self) -> None:
+        """Raise GraphError when the saved arrays are gone or were written in place since the forward."""
+        if self.freed:
+            raise GraphError(
+                message(
+                    self.name,
+                    "one backward pass per forward pass",
+                    "a second one, and the arrays saved by the forward are freed",
+                    "call backward(retain_graph=True) the first time, or run the forward again",
+                )
+            )
+        for role in self.roles:
+            if role is not None and role[2][0] != role[3]:
+                kind, nr, cell, version = role
+                raise GraphError(
+                    message(
+                        self.name,
+                        f"its {kind} {nr}, saved for backward, to be unchanged since the forward",
+                        f"version {cell[0]}, saved at version {version}: it was written in place",
+                        "write out of place (y = y + 1, not y += 1), or clone() the tensor first",
+                    )
+                )
+
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """`self.saved` as tensors that are connected to the graph, for a gradient that is differentiated again."""
+        roles = self.roles or (None,) * len(self.saved)
+        return tuple([self._saved_tensor(s, role) for s, role in zip(self.saved, roles, strict=True)])
+
+    def _saved_tensor(self, s: Any, role: Any) -> Any:
+        if not isinstance(s, self.backend.array_type):
+            return s
+        t = wrap(s, self.backend)
+        if role is None:
+            return t
+        t._version_cell = role[2]
+        edge = (self, role[1]) if role[0] == "output" else self.edges[role[1]]
+        if edge is None:
+            return t
+        if isinstance(edge[0], Variable):
+            return edge[0]
+        t.requires_grad, t.grad_fn, t.output_nr = True, edge[0], edge[1]
+        return t
+
+    def free(self) -> None:
+        """Let go of the saved arrays; a later backward through this Function is an error."""
+        if self.saved or self.intermediates:
+            self.saved = ()
+            self.roles = ()
+            for name in self.intermediates:
+                setattr(self, name, None)
+            self.freed = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def _mixed_devices(name: str, inputs: tuple[Any, ...]) -> DeviceError:
+    tensors = {f"argument {i}": x for i, x in enumerate(inputs) if isinstance(x, Variable)}
+    first = next(iter(tensors.values()))
+    hint = f'move one of them, for example with .to("{first.device}")'  # type: ignore[attr-defined]
+    return DeviceError(message(name, "all tensors on one device", got(**tensors), hint))

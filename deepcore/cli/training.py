@@ -1,0 +1,92 @@
+"""What `deepcore train` does: a new run or an old one to go on with, its progress, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from deepcore.cli.app import INTERRUPTED, RUN_ERROR
+from deepcore.errors import ConfigError, DeepcoreError
+from deepcore.train import job, progress
+from deepcore.train.config import TrainConfig, read_toml
+from deepcore.train.interrupt import stop_on_signals
+
+
+def train_command(given: Mapping[str, Any], out: Path | None, config: Path | None, resume: Path | None) -> int:
+    """Trains with the `given` options and returns the exit code: 0, or 130 after Ctrl-C."""
+    console = Console()
+    say = _sayer(console)
+    callbacks = [progress.make(console)]
+    if resume is not None:
+        _refuse_others(given, out, config)
+        prepared = job.resume(resume, given.get("device"), say, callbacks)
+        say(f"going on with {prepared.run} after step {prepared.trainer.step} of {prepared.trainer.total_steps}")
+    else:
+        settings = TrainConfig.resolve((read_toml(config) if config else {}) | dict(given))
+        prepared = job.start(settings, out, say, callbacks)
+    say(_summary(prepared))
+    with _exit_code(RUN_ERROR):
+        return _run(prepared, say)
+
+
+def _run(prepared: job.Job, say: Callable[[str], None]) -> int:
+    trainer = prepared.trainer
+    try:
+        with stop_on_signals() as stop_request:
+            finished = trainer.train(stop_request)
+        if not finished:
+            say(f"stopped after step {trainer.step} of {trainer.total_steps}; all is saved. {_way_on(prepared)}")
+            return INTERRUPTED
+        result = job.finish(prepared)
+    except KeyboardInterrupt:
+        say(f"stopped at once. {_way_on(prepared)}")
+        return INTERRUPTED
+    say(f"saved in {prepared.run}; try it: deepcore predict {prepared.run} IMAGE...")
+    say(f"test accuracy {100 * result.accuracy:.2f} %")
+    return 0
+
+
+def _way_on(prepared: job.Job) -> str:
+    step = prepared.trainer.saved_step
+    if step is None:
+        return "There is no checkpoint yet; start again."
+    return f"Go on from step {step} with: deepcore train --resume {prepared.run}"
+
+
+def _summary(prepared: job.Job) -> str:
+    trainer = prepared.trainer
+    config, splits = trainer.config, trainer.splits
+    weights = sum(parameter.numel() for parameter in trainer.model.parameters())
+    return (
+        f"{config.model} ({weights:,} weights) on {config.data} ({len(splits.train):,} images, "
+        f"{len(splits.test):,} for the test), {config.epochs} epochs, seed {config.seed}, run folder {prepared.run}"
+    )
+
+
+def _refuse_others(given: Mapping[str, Any], out: Path | None, config: Path | None) -> None:
+    names = [name for name in given if name != "device"]
+    names += [name for name, value in (("out", out), ("config", config)) if value is not None]
+    if names:
+        options = ", ".join("--" + name.replace("_", "-") for name in names)
+        raise ConfigError(f"--resume goes on with the settings of the run; leave out {options}.")
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return say
+
+
+@contextmanager
+def _exit_code(code: int) -> Iterator[None]:
+    """Gives errors from inside this exit code, where they would have the one of a wrong usage."""
+    try:
+        yield
+    except DeepcoreError as error:
+        error.exit_code = code  # type: ignore[attr-defined]
+        raise

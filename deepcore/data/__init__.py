@@ -1,0 +1,51 @@
+"""Data sets, loaders and transforms.
+
+`train, test = data.load("digits")`, then `for images, labels in data.DataLoader(train, 64, shuffle=True)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepcore.data.dataset import ArrayDataset, Splits
+from deepcore.data.loader import DataLoader
+from deepcore.data.transforms import Normalize, RandomAffine, to_float
+from deepcore.errors import ConfigError, nearest
+
+
+def _digits(log: Callable[[str], None]) -> Splits:
+    from deepcore.data.digits import load_digits
+
+    return load_digits()
+
+
+def _mnist(log: Callable[[str], None]) -> Splits:
+    from deepcore.data.mnist import load_mnist
+
+    return load_mnist(log=log)
+
+
+LOADERS: dict[str, Callable[[Callable[[str], None]], Splits]] = {"digits": _digits, "mnist": _mnist}
+"""Data sets by name; each loader takes a function that shows one line to the user."""
+
+
+def names() -> list[str]:
+    """Names that `load` knows."""
+    return sorted(LOADERS)
+
+
+def load(name: str, log: Callable[[str], None] = print) -> Splits:
+    """Training and test set of the named data; `log` shows one line where a download starts.
+
+    Raises ConfigError for an unknown name, DataError where files are missing or damaged.
+
+    >>> train, test = load("digits")
+    >>> train.images.shape, len(test)
+    ((1437, 1, 32, 32), 360)
+    """
+    if name not in LOADERS:
+        raise ConfigError(f"unknown data set {name!r}; there are {', '.join(names())}.{nearest(name, LOADERS)}")
+    return LOADERS[name](log)
+
+
+__all__ = ["ArrayDataset", "DataLoader", "Normalize", "RandomAffine", "Splits", "load", "names", "to_float"]

@@ -1,0 +1,79 @@
+"""A labelled image set that fits in memory, checked once when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from deepcore.errors import DataError
+
+
+class ArrayDataset:
+    """Images (N, C, H, W), uint8 or float32, with labels (N,) int64 in [0, len(classes)).
+
+    `dataset[i]` is (image, label); an index array gives a whole batch at once.
+    Raises DataError for other shapes or dtypes, different counts, NaN or infinite pixels, labels outside the classes.
+
+    >>> data = ArrayDataset(np.zeros((3, 1, 8, 8), np.uint8), [0, 1, 1], classes=["cat", "dog"])
+    >>> images, labels = data[np.array([0, 2])]
+    >>> images.shape, labels.tolist()
+    ((2, 1, 8, 8), [0, 1])
+    """
+
+    def __init__(
+        self, images: np.ndarray, labels: Sequence[int] | np.ndarray, classes: Sequence[str], name: str = "data"
+    ):
+        self.name = name
+        self.classes = tuple(str(c) for c in classes)
+        self.images = np.asarray(images)
+        self.labels = np.asarray(labels)
+        self._check()
+        self.labels = self.labels.astype(np.int64)
+
+    def _check(self) -> None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"{self.name}: expected images (N, C, H, W) of uint8 or float32; got {images.shape} {images.dtype}."
+            )
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise DataError(f"{self.name}: expected labels (N,) of integers; got {labels.shape} {labels.dtype}.")
+        if len(images) != len(labels):
+            raise DataError(f"{self.name}: {len(images)} images but {len(labels)} labels.")
+        if images.dtype == np.float32 and not np.isfinite(images).all():
+            row = int(np.argmin(np.isfinite(images).reshape(len(images), -1).all(axis=1)))
+            raise DataError(f"{self.name}: image {row} holds NaN or infinity.")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        outside = (self.labels < 0) | (self.labels >= len(self.classes))
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise DataError(
+                f"{self.name}: expected labels from 0 to {len(self.classes) - 1} ({len(self.classes)} classes); "
+                f"got {int(self.labels[row])} at row {row} ({int(outside.sum())} labels are outside)."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.images[index], self.labels[index]
+
+    def subset(self, index: slice | np.ndarray) -> ArrayDataset:
+        """The rows at `index` as a data set of their own."""
+        return ArrayDataset(self.images[index], self.labels[index], self.classes, self.name)
+
+    def pixel_stats(self) -> tuple[float, float]:
+        """Mean and standard deviation of all pixels on the scale 0 to 1, in float64."""
+        scale = 1 / 255 if self.images.dtype == np.uint8 else 1.0
+        return float(self.images.mean(dtype=np.float64)) * scale, float(self.images.std(dtype=np.float64)) * scale
+
+
+class Splits(NamedTuple):
+    """A training set and the test set that belongs to it."""
+
+    train: ArrayDataset
+    test: ArrayDataset

@@ -1,0 +1,208 @@
+"""Optimizer: parameter groups, state, and the step that every method shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from deepcore.autograd import enable_grad, wrap
+from deepcore.backends.base import Backend
+from deepcore.errors import ConfigError, DataError, DeviceError, got, message
+from deepcore.tensor import Tensor
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class Optimizer:
+    """The base of all optimisers. A subclass names its options in ``defaults`` and writes ``_update``.
+
+    params: parameters, or groups ``{"params": [...], "lr": ...}`` with their own options. param_groups holds the
+    groups with all options filled in; state holds what the method remembers of each parameter, on its device.
+    Raises ConfigError for parameters that cannot be optimised and for options that cannot be.
+    """
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        # Read by the learning-rate schedules, to notice when they are stepped first.
+        self.steps_taken = 0
+        if isinstance(params, Tensor):
+            raise ConfigError(f"{self._name}: expected a list of parameters; got one tensor. Hint: write [tensor]")
+        groups: list[Any] = list(params)
+        if not groups:
+            raise ConfigError(f"{self._name}: expected parameters; got an empty list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    # ---- what a method writes ----------------------------------------------------------------------------------
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Raise ConfigError for options that cannot be; called for every new group."""
+
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Update ``params`` in place; all have a gradient, one backend and one dtype."""
+        raise NotImplementedError(f"{self._name} has no _update()")
+
+    # ---- stepping ----------------------------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update of every parameter that has a gradient; returns what ``closure`` (a fresh loss) returns."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for params in _by_backend_and_dtype(group["params"]):
+                self._update(params, group)
+                for param in params:
+                    param._bump_version()
+        self.steps_taken += 1
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters (or fill them with zeros)."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    param.grad = None if set_to_none else param.grad.detach() * 0
+
+    def _state_arrays(self, params: list[Tensor], key: str) -> list[Any]:
+        """The state ``key`` of each parameter as raw arrays, made of zeros where there is none yet."""
+        return [self._state_array(param, key) for param in params]
+
+    def _state_array(self, param: Tensor, key: str) -> Any:
+        state = self.state.setdefault(param, {})
+        tensor = state.get(key)
+        if tensor is None:
+            backend = param.backend
+            tensor = state[key] = wrap(backend.xp.zeros(param.shape, dtype=param.dtype), backend)
+        elif tensor.backend is not param.backend or tensor.dtype != param.dtype:
+            described = got(parameter=param, state=tensor)
+            hint = "make the optimizer after model.to(...), or call optimizer.load_state_dict(optimizer.state_dict())"
+            expected = f"the state {key} on the parameter's device, with its dtype"
+            raise DeviceError(message(f"{self._name}.step", expected, described, hint))
+        return tensor.array
+
+    # ---- groups ------------------------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters with options of its own, for example when layers are unfrozen."""
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise ConfigError(f'{self._name}: expected a group {{"params": [...], ...}}; got {param_group!r}')
+        unknown = [key for key in param_group if key not in (*self.defaults, "params", "initial_lr", "name")]
+        if unknown:
+            known = ", ".join(self.defaults)
+            raise ConfigError(f"{self._name}: expected options among {known}; got {', '.join(map(repr, unknown))}")
+        group = {**self.defaults, **param_group}
+        given = param_group["params"]
+        group["params"] = [given] if isinstance(given, Tensor) else list(given)
+        self._check_params(group["params"])
+        self._check(group)
+        self.param_groups.append(group)
+
+    def _check_params(self, params: list[Tensor]) -> None:
+        seen = {id(param) for group in self.param_groups for param in group["params"]}
+        for param in params:
+            if not isinstance(param, Tensor):
+                raise ConfigError(f"{self._name}: expected tensors to optimise; got {type(param).__name__}")
+            if not param.is_leaf:
+                raise ConfigError(f"{self._name}: expected leaf tensors; got a result of {param.grad_fn!r}")
+            if id(param) in seen:
+                raise ConfigError(f"{self._name}: expected every parameter once; got {got(parameter=param)} twice")
+            seen.add(id(param))
+
+    # ---- saving ------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"state": {index: {...}}, "param_groups": [{..., "params": [index, ...]}]}``, PyTorch's structure."""
+        index = {id(param): i for i, param in enumerate(self._params())}
+        groups = [{**group, "params": [index[id(param)] for param in group["params"]]} for group in self.param_groups]
+        return {"state": {index[id(param)]: dict(state) for param, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a `state_dict` (tensors or NumPy arrays), copied to each parameter's device and dtype.
+
+        Raises DataError, and changes nothing, when groups, parameters or shapes do not fit.
+        """
+        try:
+            saved_groups = [dict(group) for group in state_dict["param_groups"]]
+            saved_state = dict(state_dict["state"])
+            saved_sizes = [len(group["params"]) for group in saved_groups]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f'{self._name}.load_state_dict: expected {{"state", "param_groups"}}') from error
+        sizes = [len(group["params"]) for group in self.param_groups]
+        if sizes != saved_sizes:
+            raise DataError(
+                f"{self._name}.load_state_dict: expected groups of {sizes} parameters; the state has {saved_sizes}"
+            )
+        by_index = dict(zip((i for group in saved_groups for i in group["params"]), self._params(), strict=True))
+        state = {}
+        # Keys arrive as text from formats such as JSON.
+        for index, entry in ((_index(key), entry) for key, entry in saved_state.items()):
+            if index not in by_index:
+                raise DataError(f"{self._name}.load_state_dict: the state has an entry {index!r} without a parameter")
+            param = by_index[index]
+            state[param] = {key: self._restore(param, key, value) for key, value in entry.items()}
+        groups = [
+            {**mine, **deepcopy({k: v for k, v in saved.items() if k != "params"}), "params": mine["params"]}
+            for mine, saved in zip(self.param_groups, saved_groups, strict=True)
+        ]
+        for group in groups:
+            self._check(group)
+        self.state, self.param_groups = state, groups
+
+    def _restore(self, param: Tensor, key: str, value: Any) -> Any:
+        """One entry of the state: arrays go to the parameter's device and dtype, the step count is an int."""
+        if key == "step":
+            return int(value.item() if hasattr(value, "item") else value)
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        host = value.backend.to_host(value.array) if isinstance(value, Tensor) else np.asarray(value)
+        if tuple(host.shape) != tuple(param.shape):
+            raise DataError(
+                f"{self._name}.load_state_dict: expected {key} of shape {tuple(param.shape)}; got {tuple(host.shape)}"
+            )
+        copy = np.array(host, dtype=param.dtype, order="C", copy=True)
+        return wrap(param.backend.from_host(copy), param.backend)
+
+    def _params(self) -> Iterator[Tensor]:
+        for group in self.param_groups:
+            yield from group["params"]
+
+    def __repr__(self) -> str:
+        lines = [f"{self._name} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def _index(key: Any) -> Any:
+    return int(key) if isinstance(key, str) and key.isdecimal() else key
+
+
+def _by_backend_and_dtype(params: Iterable[Tensor]) -> Iterable[list[Tensor]]:
+    """Lists of the parameters that have a gradient, one list for each backend and dtype: one kernel call for each."""
+    buckets: dict[tuple[Backend, np.dtype], list[Tensor]] = {}
+    for param in params:
+        if param.grad is not None:
+            buckets.setdefault((param.backend, param.dtype), []).append(param)
+    return buckets.values()
+
+
+def check_range(owner: str, name: str, value: Any, low: float = 0.0, below: float = float("inf")) -> None:
+    """Raise ConfigError unless ``value`` is a number with low <= value < below."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not low <= value < below:
+        limit = f"{name} >= {low:g}" if below == float("inf") else f"{low:g} <= {name} < {below:g}"
+        raise ConfigError(f"{owner}: expected {limit}; got {value!r}")

@@ -1,0 +1,43 @@
+"""Loss, accuracy and predictions of a model over a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from deepcore import functional as F
+from deepcore.autograd import no_grad
+from deepcore.data import ArrayDataset, DataLoader
+from deepcore.nn import Module
+from deepcore.tensor import Tensor
+from deepcore.train.meter import Meter
+
+BATCH = 500
+
+
+class Evaluation(NamedTuple):
+    """Mean loss, fraction of right answers, and the predicted class of every image (N,) int64."""
+
+    loss: float
+    accuracy: float
+    predictions: np.ndarray
+
+
+def evaluate(
+    model: Module, dataset: ArrayDataset, prepare: Callable[[Tensor], Tensor], device: str, batch_size: int = BATCH
+) -> Evaluation:
+    """The model on every image of the data set, in evaluation mode; the mode of before is put back."""
+    loader = DataLoader(dataset, batch_size=min(batch_size, len(dataset)), device=device)
+    meter, predictions = Meter(), []
+    training = model.training
+    model.eval()
+    with no_grad():
+        for images, labels in loader:
+            logits = model(prepare(images))
+            meter.add(F.cross_entropy(logits, labels), logits, labels)
+            predictions.append(logits.argmax(dim=1))
+    model.train(training)
+    meter.read()
+    return Evaluation(meter.loss, meter.accuracy, np.concatenate([p.cpu().numpy() for p in predictions]))

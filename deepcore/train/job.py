@@ -1,0 +1,136 @@
+"""A whole training job: data, run folder, training, and everything that stays in the folder at its end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepcore import data
+from deepcore.autograd import no_grad
+from deepcore.creation import tensor
+from deepcore.errors import RunError
+from deepcore.nn import Conv2d
+from deepcore.train import checkpoint, device, plots
+from deepcore.train.config import TrainConfig, read_toml
+from deepcore.train.evaluate import Evaluation
+from deepcore.train.run import RunFolder, write_atomic
+from deepcore.train.trainer import Callback, Trainer
+
+Say = Callable[[str], None]
+
+
+class Job(NamedTuple):
+    """A trainer that is ready to start or to go on, and its folder."""
+
+    trainer: Trainer
+    run: RunFolder
+
+
+def start(
+    config: TrainConfig, out: str | Path | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
+) -> Job:
+    """Prepares a new run in the folder `out` (by default the next `runs/<model>-<data>-<NNN>`).
+
+    Nothing is made on disk before the settings, the device and the data are found good.
+    Raises ConfigError, DeviceError, DataError, RunError.
+    """
+    if out is not None:
+        RunFolder.check_free(out)
+    name, line = device.choose(config.device)
+    say(line)
+    config = replace(config, device=name)
+    with _notes(say):
+        splits = data.load(config.data, log=say)
+        trainer = Trainer(config, splits, name, callbacks=callbacks)
+    run = RunFolder.create(out) if out is not None else RunFolder.create_next(config.model, config.data)
+    write_atomic(run.config, lambda file: file.write(config.to_toml().encode()))
+    trainer.run = run
+    return Job(trainer, run)
+
+
+def resume(
+    path: str | Path, device_name: str | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
+) -> Job:
+    """Prepares to go on with a run where its checkpoint ends, on its own device or another.
+
+    Raises RunError where the run is complete or has no checkpoint.
+    """
+    run = RunFolder.open(path)
+    config = TrainConfig.resolve(read_toml(run.config))
+    if not run.checkpoint.is_file():
+        raise RunError(f"{run} has no checkpoint to go on from. Hint: start anew: deepcore train --config {run.config}")
+    name, line = device.choose(device_name or config.device)
+    say(line)
+    with _notes(say):
+        trainer = Trainer(config, data.load(config.data, log=say), name, run, callbacks)
+    trainer.load_checkpoint()
+    if trainer.epoch >= config.epochs and run.model.is_file():
+        raise RunError(
+            f"{run} is complete ({config.epochs} of {config.epochs} epochs); there is nothing to go on with."
+        )
+    return Job(trainer, run)
+
+
+def finish(job: Job) -> Evaluation:
+    """Writes the model, then the pictures, and returns the result on the test set."""
+    trainer, run = job
+    result = trainer.evaluation or trainer.evaluate()
+    save_model(trainer, run)
+    title = f"{trainer.config.model} on {trainer.config.data}"
+    test = trainer.splits.test
+    plots.save_figure(plots.curves(trainer.rows, title), run.path / "curves.png")
+    figure = plots.confusion(confusion_matrix(test, result), test.classes, f"{title}: {100 * result.accuracy:.2f} %")
+    plots.save_figure(figure, run.path / "confusion.png")
+    _save_filters(trainer, run, title)
+    return result
+
+
+def save_model(trainer: Trainer, run: RunFolder) -> None:
+    """`model.safetensors`: the weights, and in the metadata what it takes to build the model and to feed it."""
+    test = trainer.splits.test
+    _, channels, height, _ = test.images.shape
+    info = {
+        "model": trainer.config.model,
+        "options": {"num_classes": len(test.classes), "in_channels": channels, "image_size": height},
+        "classes": list(test.classes),
+        "mean": trainer.normalize.mean,
+        "std": trainer.normalize.std,
+    }
+    checkpoint.save_model(run.model, trainer.model.state_dict(), info)
+
+
+def confusion_matrix(dataset: data.ArrayDataset, result: Evaluation) -> np.ndarray:
+    """(K, K) counts: true class by predicted class."""
+    from sklearn.metrics import confusion_matrix as count
+
+    return count(dataset.labels, result.predictions, labels=range(len(dataset.classes)))
+
+
+def _save_filters(trainer: Trainer, run: RunFolder, title: str) -> None:
+    """Draws the first convolution; a model without one has no such picture."""
+    first = next((module for module in trainer.model.modules() if isinstance(module, Conv2d)), None)
+    if first is None:
+        return
+    images, _ = trainer.splits.test[:1]
+    with no_grad():
+        maps = first(trainer.normalize(tensor(images, device=trainer.device)))
+    figure = plots.filters(
+        checkpoint.to_numpy(first.weight), images[0], checkpoint.to_numpy(maps)[0], f"{title}: first layer"
+    )
+    plots.save_figure(figure, run.path / "filters.png")
+
+
+@contextmanager
+def _notes(say: Say) -> Iterator[None]:
+    """Shows deepcore's own warnings as plain notes; a user at a terminal has no use for a source line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        say(f"note: {warning.message}")

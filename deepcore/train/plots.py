@@ -1,0 +1,134 @@
+"""The three pictures of a run: learning curves, confusion matrix, first filters with what they see."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepcore.train.run import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAIN_COLOR, TEST_COLOR, GREY = "#4477aa", "#ee6677", "#888888"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure (inches) that needs no display and leaves matplotlib's global state alone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG, atomically. Raises RunError where the disk refuses."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    write_atomic(path, lambda file: file.write(data.getvalue()))
+
+
+def curves(rows: Sequence[dict[str, Any]], title: str) -> Figure:
+    """Loss (log scale) and accuracy per epoch, training and test."""
+    figure = new_figure(9, 3.6)
+    loss, accuracy = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    for name, color in (("train", TRAIN_COLOR), ("test", TEST_COLOR)):
+        style = {"color": color, "label": name, "marker": "o" if len(rows) <= 40 else None, "markersize": 3}
+        loss.plot(epochs, [row[f"{name}_loss"] for row in rows], **style)
+        accuracy.plot(epochs, [100 * row[f"{name}_accuracy"] for row in rows], **style)
+    loss.set(title="loss", xlabel="epoch", yscale="log")
+    end = f" (test at the end {100 * rows[-1]['test_accuracy']:.2f} %)" if rows else ""
+    accuracy.set(title=f"accuracy{end}", xlabel="epoch", ylabel="%")
+    _limit_accuracy(accuracy, rows)
+    for axis in (loss, accuracy):
+        _tidy(axis)
+        axis.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def _limit_accuracy(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Cuts off the first epochs where they would press everything that follows into the upper edge."""
+    tests = [100 * row["test_accuracy"] for row in rows]
+    bottom = min([*tests[len(tests) // 4 :], 95.0])
+    if bottom > 60 and len(rows) > 4:
+        axis.set_ylim(bottom - 2, 100.3)
+
+
+def _tidy(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(True, which="major", color="#dddddd", linewidth=0.6)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Counts by true class (row) and predicted class (column); right answers in blue, mistakes in red."""
+    k = len(classes)
+    side = max(4.5, 0.5 * k + 1)
+    figure = new_figure(side, side)
+    axis = figure.subplots()
+    axis.imshow(_confusion_colors(matrix))
+    if k <= 30:
+        _write_counts(axis, matrix)
+    axis.set_xticks(range(k), classes)
+    axis.set_yticks(range(k), classes)
+    axis.set(xlabel="predicted", ylabel="true", title=title)
+    axis.tick_params(length=0)
+    axis.set_xticks(np.arange(k + 1) - 0.5, minor=True)
+    axis.set_yticks(np.arange(k + 1) - 0.5, minor=True)
+    axis.grid(True, which="minor", color="white", linewidth=1.5)
+    axis.tick_params(which="minor", length=0)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+def _confusion_colors(matrix: np.ndarray) -> np.ndarray:
+    """(K, K, 3) colours; mistakes have a scale of their own, or a single one among thousands could not be seen."""
+    from matplotlib import colormaps
+
+    rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
+    reds = colormaps["Reds"](np.where(wrong > 0, 0.2 + 0.6 * np.sqrt(wrong / max(wrong.max(), 1)), 0))[..., :3]
+    reds[wrong == 0] = 0.96
+    diagonal = np.arange(len(matrix))
+    reds[diagonal, diagonal] = colormaps["Blues"](0.15 + 0.65 * rates[diagonal, diagonal])[..., :3]
+    return reds
+
+
+def _write_counts(axis: Any, matrix: np.ndarray) -> None:
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            color = "white" if row == column and count > 0.5 * matrix[row].sum() else "black"
+            axis.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=color)
+
+
+def filters(weights: np.ndarray, image: np.ndarray, maps: np.ndarray, title: str) -> Figure:
+    """First-layer weights (O, C, KH, KW), one image (C, H, W), and the layer's answers to it (O, OH, OW)."""
+    count = min(len(weights), 16)
+    figure = new_figure(1.25 * (count + 1) + 0.6, 3.2)
+    axes = figure.subplots(2, count + 1)
+    limit, bright = float(np.abs(weights).max()), float(np.abs(maps[:count]).max())
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for i in range(count):
+        # Weights summed over the input channels, which for grey images is the weight itself.
+        low = axes[0, i + 1].imshow(weights[i].mean(axis=0), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        answer = axes[1, i + 1].imshow(maps[i], cmap="PuOr_r", vmin=-bright, vmax=bright)
+        axes[0, i + 1].set_title(f"{i + 1}", fontsize=9, color=GREY)
+    axes[0, 0].text(0.5, 0.5, "weights", ha="center", va="center", fontsize=9, color=GREY)
+    axes[1, 0].imshow(image.mean(axis=0), cmap="gray")
+    axes[1, 0].set_title("image", fontsize=9, color=GREY)
+    figure.colorbar(low, ax=axes[0], shrink=0.8, aspect=12)
+    figure.colorbar(answer, ax=axes[1], shrink=0.8, aspect=12)
+    figure.suptitle(title, fontsize=11)
+    return figure

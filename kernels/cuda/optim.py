@@ -1,0 +1,54 @@
+"""Optimiser steps, fused and in place: one read and one write of every array."""
+
+from __future__ import annotations
+
+import math
+
+from numba import cuda
+
+from deepcore.kernels.cuda.declare import kernel
+
+__all__ = ["adam_update", "sgd_update"]
+
+
+@kernel(
+    "param: T*, grad: T*, buffer: T*, n: i32, sign: T, lr: T, momentum: T, damped: T, weight_decay: T, "
+    "with_buffer: i32, nesterov: i32, first: i32"
+)
+def sgd_update(param, grad, buffer, n, sign, lr, momentum, damped, weight_decay, with_buffer, nesterov, first):
+    """torch.optim.SGD; damped = 1 - dampening, sign = -1 to maximise."""
+    i = cuda.grid(1)
+    while i < n:
+        p = param[i]
+        g = sign * grad[i] + weight_decay * p
+        if with_buffer:
+            velocity = g if first else momentum * buffer[i] + damped * g
+            buffer[i] = velocity
+            g = g + momentum * velocity if nesterov else velocity
+        param[i] = p - lr * g
+        i += cuda.gridsize(1)
+
+
+@kernel(
+    "param: T*, grad: T*, mean: T*, square: T*, largest: T*, n: i32, sign: T, step_size: T, left1: T, beta2: T, left2: T, "
+    "root: T, eps: T, weight_decay: T, shrink: T, amsgrad: i32"
+)
+def adam_update(
+    param, grad, mean, square, largest, n, sign, step_size, left1, beta2, left2, root, eps, weight_decay, shrink, amsgrad
+):
+    """torch.optim.Adam and AdamW; left = 1 - beta, root = sqrt(1 - beta2**t), shrink = 1 - lr * decay where decoupled."""
+    i = cuda.grid(1)
+    while i < n:
+        p = param[i]
+        g = sign * grad[i] + weight_decay * p
+        p *= shrink
+        m = mean[i] + left1 * (g - mean[i])
+        v = beta2 * square[i] + left2 * (g * g)
+        mean[i] = m
+        square[i] = v
+        if amsgrad:
+            if largest[i] > v or largest[i] != largest[i]:
+                v = largest[i]
+            largest[i] = v
+        param[i] = p - step_size * (m / (math.sqrt(v) / root + eps))
+        i += cuda.gridsize(1)

@@ -1,0 +1,84 @@
+"""Entries for the resampling of images, which the augmentation is made of."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+import oracles
+from deepcore import functional as F
+from deepcore.errors import ConfigError, ShapeError
+from opdb import OpCase, bad, normal, sample
+
+
+def _grid_samples(rng):
+    return [
+        sample("square", normal(rng, 2, 2, 3), size=(2, 1, 3, 3)),
+        sample("not square", normal(rng, 2, 2, 3), size=(2, 3, 2, 4)),
+        sample("corners", normal(rng, 2, 2, 3), size=(2, 3, 2, 4), align_corners=True),
+        sample("one pixel, corners", normal(rng, 2, 2, 3), size=(2, 3, 1, 1), align_corners=True),
+        sample("empty", normal(rng, 0, 2, 3), size=(0, 1, 2, 2)),
+    ]
+
+
+def _away_from_pixels(rng, shape, height, width, align_corners, reach):
+    """A grid of positions whose pixel coordinates are not near an integer or a half: no kinks, no jumps."""
+
+    def coordinate(size):
+        whole = rng.integers(-reach, size + reach, shape)
+        p = whole + rng.choice([0.25, 0.125, 0.75, 0.625], shape)  # also away from the edges at -0.5 and size - 0.5
+        return 2 * p / (size - 1) - 1 if align_corners else (2 * p + 1) / size - 1
+
+    return np.stack([coordinate(width), coordinate(height)], axis=-1)
+
+
+def _sample_samples(rng):
+    found = []
+    ways = itertools.product(("bilinear", "nearest"), ("zeros", "border", "reflection"), (False, True))
+    for mode, padding_mode, align_corners in ways:
+        grid = _away_from_pixels(rng, (2, 3, 2), 4, 5, align_corners, reach=3)
+        name = f"{mode}, {padding_mode}, corners {align_corners}"
+        kwargs = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        found.append(sample(name, normal(rng, 2, 2, 4, 5), grid, **kwargs))
+    return [
+        *found,
+        sample("empty batch", normal(rng, 0, 2, 4, 5), normal(rng, 0, 2, 2, 2)),
+        sample("one pixel", normal(rng, 1, 2, 1, 1), _away_from_pixels(rng, (1, 2, 2), 1, 1, False, reach=2)),
+    ]
+
+
+_x, _grid = np.ones((2, 1, 3, 3)), np.zeros((2, 2, 2, 2))
+
+CASES = [
+    OpCase(
+        "affine_grid",
+        F.affine_grid,
+        oracles.affine_grid,
+        _grid_samples,
+        dtypes=("float64", "float32"),
+        length=lambda theta, size, **kwargs: size[2] * size[3],
+        errors=[
+            bad("theta shape", ShapeError, r"^affine_grid: .*\(2, 3\)", np.ones((2, 3)), size=(2, 1, 3, 3)),
+            bad("batch differs", ShapeError, r"^affine_grid: .*\(2, 2, 3\)", np.ones((2, 2, 3)), size=(3, 1, 3, 3)),
+        ],
+    ),
+    OpCase(
+        "grid_sample",
+        F.grid_sample,
+        oracles.grid_sample,
+        _sample_samples,
+        # positions in float16 are rounded by up to a tenth of a pixel in an image of 200: no one samples in it
+        dtypes=("float64", "float32"),
+        length=lambda x, grid, **kwargs: x.size,
+        kernels=True,
+        double_backward=False,
+        no_double_backward="its backward is a kernel of its own, not written in ops (as in PyTorch)",
+        errors=[
+            bad("grid shape", ShapeError, r"^grid_sample: .*\(2, 2, 2, 3\)", _x, np.zeros((2, 2, 2, 3))),
+            bad("batch differs", ShapeError, r"^grid_sample: ", _x, np.zeros((3, 2, 2, 2))),
+            bad("unknown mode", ConfigError, r"^grid_sample: .*cubic", _x, _grid, mode="cubic"),
+            bad("unknown padding", ConfigError, r"^grid_sample: .*wrap", _x, _grid, padding_mode="wrap"),
+        ],
+    ),
+]
