@@ -12,11 +12,9 @@ if __name__ == "backends":  # a second copy of the registry would be created und
         "deepcore's backends are imported as `deepcore.backends`: write `from deepcore.backends import ...`"
     )
 
-import difflib
 import importlib
 import threading
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from deepcore.backends.base import Backend
 from deepcore.backends.errors import DeepcoreError, DeviceError, DTypeError, ShapeError, message
@@ -108,6 +106,8 @@ def _parse(device: str) -> tuple[str, int | None]:
 
 
 def _entry_points() -> dict:
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
@@ -124,6 +124,8 @@ def _factory(name: str, device: str) -> Callable[..., Backend]:
     points = _entry_points()
     if name in points:
         return points[name].load()
+    import difflib  # only for this message
+
     known = _known()
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
     group = f'another package can add one through the entry-point group "{ENTRY_POINT_GROUP}"'

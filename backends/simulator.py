@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from deepcore.backends.cuda_families import CudaFamilies
+from deepcore.backends.cuda.families import CudaFamilies
 from deepcore.backends.errors import DeviceError, message
 from deepcore.backends.strict import StrictArray, StrictBackend, refuse
 from deepcore.kernels.cuda.compiler import simulating

@@ -7,7 +7,6 @@ A message names the op, what it expected, what it got (shapes, dtypes, devices) 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,6 +49,8 @@ def got(on: Any = None, **values: Any) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'lenet'?` for the closest known name, or an empty string."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 

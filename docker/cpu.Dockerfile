@@ -22,11 +22,7 @@ COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps .
 
 FROM python:3.12.12-slim-bookworm
-# Numba's OpenMP threads need libgomp; the threads that it would fall back to are not safe to call from two places.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends 'libgomp1=12.2.*' \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home deepcore \
+RUN useradd --uid 10001 --create-home deepcore \
     && install --directory --owner deepcore --group deepcore /home/deepcore/runs /home/deepcore/.cache
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1

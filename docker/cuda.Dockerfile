@@ -12,7 +12,7 @@
 
 FROM nvidia/cuda:12.9.1-base-ubuntu24.04 AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends 'python3=3.12.*' 'python3-venv=3.12.*' \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends 'python3=3.12.*' 'python3-venv=3.12.*' \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -27,9 +27,8 @@ COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps .
 
 FROM nvidia/cuda:12.9.1-base-ubuntu24.04
-# Numba's OpenMP threads need libgomp; the threads that it would fall back to are not safe to call from two places.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends 'python3=3.12.*' 'libgomp1=14.*' \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends 'python3=3.12.*' \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home deepcore \
     && install --directory --owner deepcore --group deepcore /home/deepcore/runs /home/deepcore/.cache

@@ -10,6 +10,7 @@ import pytest
 import deepcore as dc
 from deepcore import functional as F
 from deepcore.errors import GraphError
+from tolerance import STEP, assert_derivative_close
 
 
 def leaf(*values: float, device: str = "numpy") -> dc.Tensor:
@@ -377,9 +378,8 @@ def test_hessian_vector_product_through_a_network() -> None:
         return dc.autograd.grad((F.sigmoid(F.linear(x, w)) ** 2).sum(), w, create_graph=create_graph)[0]
 
     (product,) = dc.autograd.grad((gradient(w1, True) * dc.tensor(v, device="numpy")).sum(), w1)
-    step = 1e-5
     moved = [
         gradient(dc.tensor(w1.detach().numpy() + s * v, device="numpy", requires_grad=True), False).numpy()
-        for s in (step, -step)
+        for s in (STEP, -STEP)
     ]
-    np.testing.assert_allclose(product.numpy(), (moved[0] - moved[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+    assert_derivative_close(product.numpy(), (moved[0] - moved[1]) / (2 * STEP), x.numel())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from deepcore import data, models
 from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine, mnist
 from deepcore.data.idx import read_idx
@@ -256,18 +257,34 @@ def test_unknown_device() -> None:
 
 
 def test_cuda_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = device.get_backend
+    from deepcore.kernels.cuda.diagnose import Facts
 
-    def absent(name: str) -> object:
-        if name.startswith("cuda"):
-            raise DeviceError('device "cuda": no CUDA driver. Hint: pip install "deepcore[cuda12]"')
-        return real(name)
+    def line_for(**facts: object) -> str:
+        monkeypatch.setattr(device, "diagnose", lambda: Facts(**facts))  # type: ignore[arg-type]
+        name, line = device.choose("auto")
+        assert name == "cpu"
+        assert "\n" not in line
+        return line
 
-    monkeypatch.setattr(device, "get_backend", absent)
-    assert "pip install" in message_of(DeviceError, device.choose, "cuda")
-    name, line = device.choose("auto")
-    assert name == "cpu"
-    assert line == 'device: cpu (no usable GPU: device "cuda": no CUDA driver)'
+    nothing = line_for(problem="CuPy is not installed", fix="pip install ...")
+    assert nothing == "device: cpu (no usable GPU: no NVIDIA driver was found)"
+    assert "(no usable GPU: CuPy is not installed; `deepcore info` says" in line_for(
+        driver=12040, problem="CuPy is not installed"
+    )
+    assert "the NVIDIA driver is too old" in line_for(driver=11000, problem="the NVIDIA driver is too old: it brings")
+
+
+def test_gpu_that_does_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepcore.kernels.cuda.diagnose import Facts, Gpu
+
+    def broken(name: str) -> object:
+        raise RuntimeError("cudaErrorUnknown:\nunknown error")
+
+    gpu = Gpu(0, "a card", 1, (9, 0), 1)
+    monkeypatch.setattr(device, "diagnose", lambda: Facts(driver=12040, devices=(gpu,)))
+    monkeypatch.setattr(device, "get_backend", broken)
+    line = "device: cpu (the GPU does not compute: cudaErrorUnknown: unknown error)"
+    assert device.choose("auto") == ("cpu", line)
 
 
 # --- run folders ------------------------------------------------------------------------------------------------------
@@ -325,6 +342,12 @@ def test_truncated_checkpoint(tmp_path: Path) -> None:
     assert "is damaged" in message_of(RunError, checkpoint.load, path)
 
 
+def test_checkpoint_of_another_run(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    checkpoint.save(run.checkpoint, {"model": {"weight": np.zeros(3)}})
+    assert "does not belong to" in message_of(RunError, tiny_trainer(run).load_checkpoint)
+
+
 def test_damaged_figures(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.metrics.write_text("epoch,step\n1,nonsense\n")
@@ -377,7 +400,10 @@ def test_full_disk_in_the_middle_of_a_training(tmp_path: Path, monkeypatch: pyte
     full.append(True)
     said = message_of(RunError, trainer.train)
     assert "no space left on device" in said
-    assert f"the checkpoint of step 2 is still good; when the disk takes files again: deepcore train --resume {run}" in said
+    assert (
+        f"the checkpoint of step 2 is still good; when the disk takes files again: deepcore train --resume {run}"
+        in said
+    )
     assert run.checkpoint.read_bytes() == good
     full.clear()
     again = tiny_trainer(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,15 +26,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("arrays", "devices", "dtypes"),
     ("autograd",),
-    ("tensor", "creation", "random"),
-    ("functions", "functional", "linalg"),
+    ("random",),
+    ("functions", "functional"),
+    ("tensor", "creation", "printing"),
     ("nn", "layers", "gradient"),
     ("data", "optim", "models"),
     ("train",),
     ("bench", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-TOGETHER = [{"arrays", "devices"}, {"tensor", "creation", "random"}, {"functions", "functional", "linalg"}]
+TOGETHER = [{"arrays", "devices"}, {"functions", "functional"}, {"tensor", "creation", "printing"}]
 
 # errors.py may be used by every part of deepcore/. It re-exports backends/errors.py, so it stands just above that.
 ERRORS = "errors"
@@ -170,16 +172,20 @@ def run_python(code: str) -> str:
 
 
 def test_import_is_light() -> None:
-    loaded = run_python("import deepcore, sys; print(*sorted(sys.modules))").split()
-    assert "deepcore.nn" in loaded
+    everything = "import sys, deepcore; from deepcore import data, functional, layers, models, nn, optim, train"
+    loaded = run_python(f"{everything}; print(*sorted(sys.modules))").split()
+    assert "deepcore.nn.conv" in loaded
     assert [name for name in HEAVY if name in loaded] == []
 
 
 def test_import_is_fast() -> None:
-    best = float("inf")
-    # Other work on the machine makes a measurement longer, never shorter: the fastest of a few is the truth.
-    for _ in range(15):
-        best = min(best, import_seconds("deepcore"))
-        if best < IMPORT_LIMIT_S:
+    # Other work on the machine makes a measurement longer, never shorter: the fastest of a few is the truth. Where more
+    # programs run than there are cores even that is not, and the time on a processor is looked at instead.
+    measured = []
+    for _ in range(10):
+        measured.append(import_seconds("deepcore"))
+        if measured[-1].wall < IMPORT_LIMIT_S:
             return
-    pytest.fail(f"import deepcore took {best:.3f} s at best of 15, the limit is {IMPORT_LIMIT_S} s")
+    crowded = os.getloadavg()[0] > (os.cpu_count() or 1)
+    best = min(times.cpu if crowded else times.wall for times in measured)
+    assert best < IMPORT_LIMIT_S, f"import deepcore takes {best:.3f} s, the limit is {IMPORT_LIMIT_S} s"

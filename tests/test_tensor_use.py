@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 import deepcore as dc
 from deepcore.errors import DeviceError, DTypeError, GraphError, ShapeError
 from opdb import host
+from tolerance import assert_close
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
@@ -111,7 +112,7 @@ def test_broadcasting_equals_numpys(shapes, op: str) -> None:
         for tensor, slope in zip((x, y), slopes, strict=True):
             lead = slope.ndim - tensor.ndim
             axes = (*range(lead), *(i + lead for i, n in enumerate(tensor.shape) if n == 1))
-            np.testing.assert_allclose(tensor.grad.numpy(), slope.sum(axis=axes).reshape(tensor.shape), rtol=1e-12)
+            assert_close(tensor.grad.numpy(), slope.sum(axis=axes).reshape(tensor.shape), "float64", slope.size)
 
 
 @few
@@ -124,7 +125,7 @@ def test_reductions_equal_numpys(data: st.DataObject) -> None:
     t = dc.tensor(x, device="cpu")
     for name in ("sum", "mean"):
         got = getattr(t, name)(dim=dims, keepdim=keep)
-        np.testing.assert_allclose(got.numpy(), getattr(np, name)(x, axis=dims, keepdims=keep), rtol=1e-12, atol=1e-12)
+        assert_close(got.numpy(), getattr(np, name)(x, axis=dims, keepdims=keep), "float64", x.size)
 
 
 # --- copies -----------------------------------------------------------------------------------------------------------

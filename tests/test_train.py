@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import deepcore as dc
 from deepcore import data, models
-from deepcore.data import ArrayDataset, Splits
+from deepcore.data import Splits
 from deepcore.errors import DataError, RunError
 from deepcore.train import Callback, RunFolder, TrainConfig, Trainer, checkpoint, job, plots
 from deepcore.train.config import read_toml
 from deepcore.train.interrupt import stop_on_signals
 from deepcore.train.predict import Classifier, read_image
-
-import deepcore as dc
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -208,8 +208,8 @@ def test_checkpoint_keeps_every_kind_of_value(tmp_path: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> job.Job:
     """A finished run on a part of the digits."""
     run = RunFolder.create(tmp_path_factory.mktemp("finished") / "run")
-    config = TrainConfig.resolve({"epochs": 6, "batch_size": 50, "device": "cpu"})
-    trainer = Trainer(config, digits(700, 150), "cpu", run)
+    config = TrainConfig.resolve({"epochs": 4, "batch_size": 25, "device": "cpu"})
+    trainer = Trainer(config, digits(400, 150), "cpu", run)
     run.config.write_text(config.to_toml())
     trainer.train()
     done = job.Job(trainer, run)
@@ -352,7 +352,7 @@ def test_classifier_needs_a_finished_run(finished: job.Job, tmp_path: Path) -> N
         Classifier(tmp_path)
 
 
-# --- what the product promises; minutes, so only when asked -------------------------------------------------------------
+# --- what the product promises; minutes, so only when asked -----------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def assert_close(got: np.ndarray, expected: np.ndarray, dtype: object, length: i
     _compare(np.asarray(got), np.asarray(expected), tolerance(dtype, length), f"{what} in {np.dtype(dtype)}")
 
 
-def assert_derivative_close(got: float, numerical: float, length: int = 1, what: str = "derivative") -> None:
+def assert_derivative_close(got: object, numerical: object, length: int = 1, what: str = "derivative") -> None:
     """`got` equals the central difference `numerical` within the table's tolerance."""
     _compare(np.asarray(got), np.asarray(numerical), difference_tolerance(length), what)
 

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from rich.console import Console
 from rich.text import Text
 
+import deepcore.kernels.cpu.diagnose as cpu
 from deepcore.backends import available
-from deepcore.kernels.cpu import diagnose as cpu
 from deepcore.kernels.cuda import diagnose as cuda
 
 Rows = list[tuple[str, str]]
@@ -51,7 +51,10 @@ def _version(name: str) -> str:
 
 def devices(facts: cuda.Facts) -> Rows:
     """Every device, whether it works, and why not."""
-    rows = [(name, "works" if usable else f"cannot be used: {reason}") for name, usable, reason in available()]
+    rows = []
+    for name, usable, reason in available():
+        short = facts.problem if name == "cuda" and facts.problem else reason  # the section below has the rest
+        rows.append((name, "works" if usable else f"cannot be used: {short}"))
     return rows + [(f"cuda:{gpu.index}", str(gpu)) for gpu in facts.devices]
 
 
@@ -59,7 +62,7 @@ def threads() -> Rows:
     """Cores, the BLAS libraries with their threads, Numba's threads and threading layer."""
     facts = cpu.diagnose()  # before the pools are counted: it loads SciPy's BLAS and Numba's thread library
     import scipy.linalg  # noqa: F401
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
     rows = [("cores", f"{_cores()} usable of {os.cpu_count()}")]
     for pool in threadpool_info():
@@ -71,13 +74,16 @@ def threads() -> Rows:
             )
     if len(rows) == 1:
         rows.append(("BLAS", "unknown to threadpoolctl (Accelerate of macOS, for example)"))
-    rows.append(("Numba", f"{facts.threads} threads, threading layer {facts.layer}{_layer_note(facts)}"))
-    settings = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    rows.append(("kernels", f"{facts.team} threads of deepcore's own"))
+    rows.append(("Numba", f"{facts.threads} threads, threading layer {facts.layer} (deepcore's kernels do not use it)"))
+    settings = (
+        "DEEPCORE_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    )
     return rows + [(name, os.environ[name]) for name in settings if name in os.environ]
-
-
-def _layer_note(facts: cpu.Facts) -> str:
-    return "" if facts.thread_safe else " (one parallel kernel at a time; pip install tbb brings a better one)"
 
 
 def _cores() -> int:

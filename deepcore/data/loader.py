@@ -92,7 +92,7 @@ class DataLoader:
             yield tuple(tensor(array, device=self.device) for array in self._rows(rows))
 
     def _order(self) -> np.ndarray:
-        if not self.shuffle:
+        if not self.shuffle or self.generator is None:
             return np.arange(len(self.dataset))
         return self.generator.permutation(len(self.dataset))
 
@@ -105,7 +105,7 @@ class DataLoader:
         ]
 
     def _generator_state(self) -> tuple[int, int] | None:
-        return None if self.generator is None else tuple(self.generator.get_state())
+        return None if self.generator is None else self.generator.get_state()
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the data: the random state at the start of the epoch, and how many batches it has given."""

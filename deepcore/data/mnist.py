@@ -66,8 +66,8 @@ def load_mnist(log: Callable[[str], None] = print) -> Splits:
 
     Raises DataError where a file is absent and cannot be downloaded, damaged, or does not fit its partner.
     """
-    paths = {file: find(file) for file in FILES}
-    missing = [file for file in FILES if paths[file] is None]
+    paths = {file: path for file in FILES if (path := find(file)) is not None}
+    missing = [file for file in FILES if file not in paths]
     if missing:
         from deepcore.data.download import download
 

@@ -19,7 +19,8 @@ class _BatchNorm(Module):
 
     Training: mean and biased variance of the batch; running statistics r = (1 - momentum) r + momentum s with the
     unbiased variance, or with momentum=None the average over all batches so far. Evaluation: running statistics.
-    affine=False: no weight and no bias; bias=False: no bias. weight, bias, running_mean, running_var (C,); num_batches_tracked an int64 scalar.
+    affine=False: neither weight nor bias; bias=False: no bias. weight, bias, running_mean, running_var (C,);
+    num_batches_tracked an int64 scalar.
     """
 
     _ndims: tuple[int, ...] = ()

@@ -85,7 +85,9 @@ def finish(job: Job) -> Evaluation:
     title = f"{trainer.config.model} on {trainer.config.data}"
     test = trainer.splits.test
     plots.save_figure(plots.curves(trainer.rows, title), run.path / "curves.png")
-    figure = plots.confusion(confusion_matrix(test, result), test.classes, f"{title}: {100 * result.accuracy:.2f} %")
+    figure = plots.confusion(
+        confusion_matrix(test, result), test.classes, f"{title}: test accuracy {100 * result.accuracy:.2f} %"
+    )
     plots.save_figure(figure, run.path / "confusion.png")
     _save_filters(trainer, run, title)
     return result

@@ -44,6 +44,7 @@ def curves(rows: Sequence[dict[str, Any]], title: str) -> Figure:
         loss.plot(epochs, [row[f"{name}_loss"] for row in rows], **style)
         accuracy.plot(epochs, [100 * row[f"{name}_accuracy"] for row in rows], **style)
     loss.set(title="loss", xlabel="epoch", yscale="log")
+    _plain_numbers(loss.yaxis)
     end = f" (test at the end {100 * rows[-1]['test_accuracy']:.2f} %)" if rows else ""
     accuracy.set(title=f"accuracy{end}", xlabel="epoch", ylabel="%")
     _limit_accuracy(accuracy, rows)
@@ -60,6 +61,15 @@ def _limit_accuracy(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     bottom = min([*tests[len(tests) // 4 :], 95.0])
     if bottom > 60 and len(rows) > 4:
         axis.set_ylim(bottom - 2, 100.3)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """0.2, 0.5, 1, ... on a log axis, where matplotlib would write powers of ten."""
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    for which in (axis.set_major_formatter, axis.set_minor_formatter):
+        which(StrMethodFormatter("{x:g}"))
 
 
 def _tidy(axis: Any) -> None:
@@ -92,22 +102,20 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
 
 
 def _confusion_colors(matrix: np.ndarray) -> np.ndarray:
-    """(K, K, 3) colours; mistakes have a scale of their own, or a single one among thousands could not be seen."""
+    """(K, K, 3) colours by the share of the row; the root keeps a single mistake among thousands visible."""
     from matplotlib import colormaps
 
-    rates = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    reds = colormaps["Reds"](np.where(wrong > 0, 0.2 + 0.6 * np.sqrt(wrong / max(wrong.max(), 1)), 0))[..., :3]
-    reds[wrong == 0] = 0.96
-    diagonal = np.arange(len(matrix))
-    reds[diagonal, diagonal] = colormaps["Blues"](0.15 + 0.65 * rates[diagonal, diagonal])[..., :3]
-    return reds
+    share = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
+    right = np.eye(len(matrix), dtype=bool)
+    colors = np.where(right[..., None], colormaps["Blues"](0.1 + 0.7 * share), colormaps["Reds"](0.1 + 0.8 * share))
+    colors[(matrix == 0) & ~right] = (0.96, 0.96, 0.96, 1)
+    return colors[..., :3]
 
 
 def _write_counts(axis: Any, matrix: np.ndarray) -> None:
     for (row, column), count in np.ndenumerate(matrix):
         if count:
-            color = "white" if row == column and count > 0.5 * matrix[row].sum() else "black"
+            color = "white" if count > 0.3 * matrix[row].sum() else "black"
             axis.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=color)
 
 

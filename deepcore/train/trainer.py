@@ -11,7 +11,7 @@ from deepcore import functional as F
 from deepcore import models, optim
 from deepcore.data import DataLoader, Normalize, RandomAffine, Splits
 from deepcore.devices import device as use_device
-from deepcore.errors import RunError
+from deepcore.errors import ConfigError, DataError, RunError
 from deepcore.nn import Module
 from deepcore.optim.lr_scheduler import OneCycleLR
 from deepcore.random import Generator, get_rng_state, manual_seed, set_rng_state
@@ -228,7 +228,10 @@ class Trainer:
     def load_checkpoint(self) -> None:
         """Goes on where the checkpoint of the run folder ends. Raises RunError where it is missing or damaged."""
         assert self.run is not None
-        self.load_state_dict(checkpoint.load(self.run.checkpoint))
+        try:
+            self.load_state_dict(checkpoint.load(self.run.checkpoint))
+        except (KeyError, TypeError, DataError, ConfigError) as error:
+            raise RunError(f"{self.run.checkpoint} does not belong to {self.run.config} ({error}).") from error
         self.rows = [row for row in self.run.read_metrics() if row["step"] <= self.step]
         self.saved_step = self.step
 

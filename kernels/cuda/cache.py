@@ -1,7 +1,7 @@
 """Compiled kernels kept on disk, so that a second process starts at once.
 
-One file a kernel: a line of JSON (facts and a checksum), then the cubin. Files are written beside and renamed, so several
-processes may share a folder; a damaged file counts as absent; a folder that cannot be written is no error.
+One file a kernel: a line of JSON (facts and a checksum), then the cubin. Files are written beside and renamed, so
+several processes may share a folder; a damaged file counts as absent; a folder that cannot be written is no error.
 """
 
 from __future__ import annotations

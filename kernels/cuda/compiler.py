@@ -1,6 +1,6 @@
 """Python kernel -> PTX (Numba) -> cubin (nvJitLink), without a GPU. Every call to numba-cuda's compiler is here.
 
-A cubin and not PTX is loaded, because a driver refuses PTX that is newer than itself, and a cubin is compiled once and kept.
+A cubin and not PTX is loaded: a driver refuses PTX that is newer than itself, and a cubin is compiled once and kept.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,6 @@ from deepcore.kernels.cuda.declare import Kernel
 
 __all__ = ["CompilerMissing", "Cubin", "compile_kernel", "compiler_problem", "device", "simulating"]
 
-FORMAT = 1  # part of the key of a cached file: raise it when what is stored, or how, changes
 TOOLS = re.compile(r"(numba|numba-cuda|llvmlite|cuda-core|cuda-bindings|nvidia-(cuda-nvcc|nvvm|nvjitlink)(-cu\d+)?)")
 NOTICE_AFTER = 1.0  # seconds of compiling before a line is printed
 
@@ -103,8 +103,8 @@ def compile_kernel(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) 
 
 
 def _compile(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) -> Cubin:
-    ptx = _ptx(kernel, real, capability)
-    entry = re.search(r"\.visible \.entry (\w+)", ptx)[1]
+    entry = kernel.name.replace(".", "_")
+    ptx = _renamed(_ptx(kernel, real, capability), entry)
     body = re.sub(r"(?m)^\s*\.reg .*$", "", ptx)
     fused = len(re.findall(r"\bfma\.", body))
     if fused and not kernel.fma:
@@ -127,9 +127,7 @@ def _ptx(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) -> str:
     from numba import types as nb
 
     values = [getattr(nb, p.dtype(real).name) for p in kernel.parameters]
-    signature = nb.void(
-        *(nb.CPointer(v) if p.pointer else v for p, v in zip(kernel.parameters, values, strict=True))
-    )
+    signature = nb.void(*(nb.CPointer(v) if p.pointer else v for p, v in zip(kernel.parameters, values, strict=True)))
     with _compiling_for(capability, kernel.fma):
         ptx, _ = cuda.compile(
             kernel.function,
@@ -140,6 +138,18 @@ def _ptx(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) -> str:
             output="ptx",
             launch_bounds=kernel.max_threads,
         )
+    return ptx
+
+
+def _renamed(ptx: str, entry: str) -> str:
+    """PTX with a short name of the kernel, which profilers show, and without Numba's counters in its names.
+
+    So the same source gives the same bytes.
+    """
+    mangled = re.search(r"\.visible \.entry (\w+)", ptx)[1]
+    ptx = ptx.replace(mangled, entry)
+    for number, name in enumerate(dict.fromkeys(re.findall(r"\b_Z\w+", ptx))):
+        ptx = re.sub(rf"\b{name}\b", f"numba_{number}", ptx)
     return ptx
 
 
@@ -171,22 +181,28 @@ def _link(ptx: str, capability: tuple[int, int], fma: bool) -> tuple[bytes, str]
     """Cubin and ptxas' log (registers, spills) of a PTX text."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options="-v", fma=fma)
-    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
-    code = bytes(linker.link("cubin").code)
+    architecture = "sm_{}{}".format(*capability)
+    options = LinkerOptions(arch=architecture, ptxas_options="-v", fma=fma)
+    try:
+        linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+        code = bytes(linker.link("cubin").code)
+    except Exception as error:  # a GPU newer than the toolkit, mostly; the exception's class is private to cuda-core
+        reason = " ".join(str(error).split())
+        raise CompilerMissing(f"nvJitLink makes no code for {architecture} ({reason})") from error
     return code, f"{linker.get_info_log()}\n{linker.get_error_log()}"
 
 
 def _cache_name(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) -> str:
-    parts = (FORMAT, kernel.name, kernel.source, kernel.parameters, kernel.fma, kernel.max_threads, real.name, capability)
-    digest = hashlib.sha256(repr((*parts, _tools())).encode()).hexdigest()[:24]
+    declared = kernel.name, kernel.source, kernel.parameters, kernel.fma, kernel.max_threads
+    key = repr((*declared, real.name, capability, _tools()))
+    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     return "{}-{}-sm{}{}-{}.cubin".format(kernel.name, real.name, *capability, digest)
 
 
 @functools.cache
 def _tools() -> tuple[str, ...]:
-    """Names and versions of all that takes part in compiling."""
-    found = {}
+    """Names and versions of all that takes part in compiling, this file among them."""
+    found = {"deepcore": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}
     for distribution in importlib.metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
         if TOOLS.fullmatch(name):

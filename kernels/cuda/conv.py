@@ -1,7 +1,7 @@
 """The im2col pair. One block column of the grid is one plane: the image of one (n, c); threads walk over its pixels.
 
-The columns are (N, C * KH * KW, OH * OW) with steps given by the caller: `image_step` from image to image and `row_step`
-from row to row, in elements. So one kernel writes both (N, rows, pixels), which a GEMM per image takes, and
+The columns are (N, C * KH * KW, OH * OW) with steps given by the caller: `image_step` from image to image and
+`row_step` from row to row, in elements. So one kernel writes both (N, rows, pixels), which a GEMM per image takes, and
 (rows, N, pixels), where one GEMM takes all images.
 """
 

@@ -105,7 +105,8 @@ def _parse(text: str, owner: str) -> Parameter:
     base = kind.removesuffix("*").strip()
     if not (colon and name.isidentifier() and (base == "T" or base in SCALARS)):
         known = ", ".join(["T", *SCALARS])
-        raise ValueError(f"kernel {owner}: cannot read parameter {text.strip()!r}; write 'name: type' or 'name: type*', type in {known}")
+        wanted = f"'name: type' or 'name: type*', type one of {known}"
+        raise ValueError(f"kernel {owner}: cannot read parameter {text.strip()!r}; write {wanted}")
     return Parameter(name, base, kind.endswith("*"))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, uint32, uint64
 
+from deepcore.kernels import constants
 from deepcore.kernels.cuda.compiler import device
 
 __all__ = ["first_window", "last_window", "philox_block", "quotient"]
 
-# Philox 4x32-10 (Salmon, Moraes, Dror, Shaw 2011). NumPy scalars, because Numba makes float64 of uint64 with an int.
-MASK = np.uint64(0xFFFFFFFF)
-WORD = np.uint64(32)
-MULTIPLIER_0, MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-STEP_0, STEP_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+# NumPy scalars, because Numba makes float64 of uint64 with an int
+MASK, WORD = np.uint64(constants.MASK), np.uint64(32)
+MULTIPLIER_0, MULTIPLIER_1 = map(np.uint64, constants.MULTIPLIERS)
+STEP_0, STEP_1 = map(np.uint64, constants.KEY_STEPS)
+ROUNDS = constants.ROUNDS
 
 
 @device
@@ -37,11 +38,11 @@ def last_window(pixel, stride, padding, out):
 
 @device
 def philox_block(counter, seed):
-    """Four 32-bit words (as uint64) of the 64-bit counter under the 64-bit key `seed`."""
+    """Philox 4x32-10: four 32-bit words (as uint64) of the 64-bit counter under the 64-bit key `seed`."""
     c0, c1 = counter & MASK, counter >> WORD
     c2 = c3 = uint64(0)
     k0, k1 = seed & MASK, seed >> WORD
-    for _ in range(10):
+    for _ in range(ROUNDS):
         p0, p1 = c0 * MULTIPLIER_0, c2 * MULTIPLIER_1
         c0, c1, c2, c3 = (p1 >> WORD) ^ c1 ^ k0, p1 & MASK, (p0 >> WORD) ^ c3 ^ k1, p0 & MASK
         k0, k1 = (k0 + STEP_0) & MASK, (k1 + STEP_1) & MASK

@@ -40,9 +40,10 @@ class Geometry:
     def __init__(self, processors: int) -> None:
         self.full = 16 * processors  # blocks that keep every multiprocessor busy
 
-    def flat(self, n: int) -> Shape:
-        """Grid and block for n independent elements."""
-        return (min(_ceil(n, THREADS), self.full),), (THREADS,)
+    def flat(self, n: int, loops: bool = True) -> Shape:
+        """Grid and block for n elements; `loops` says that a thread takes several."""
+        blocks = _ceil(n, THREADS)
+        return (min(blocks, self.full) if loops else blocks,), (THREADS,)
 
     def planes(self, count: int, size: int) -> Shape:
         """Grid and block for `count` planes of `size` places; a thread takes several where blocks abound."""
@@ -65,9 +66,9 @@ class Geometry:
 class SmallGeometry:
     """A few threads, as the simulator needs most of a millisecond for each; still several blocks, chunks and parts."""
 
-    def flat(self, n: int) -> Shape:
-        """Two blocks of four threads."""
-        return (2,), (4,)
+    def flat(self, n: int, loops: bool = True) -> Shape:
+        """Blocks of four threads; two of them where threads loop."""
+        return (2 if loops else _ceil(n, 4),), (4,)
 
     def planes(self, count: int, size: int) -> Shape:
         """Two chunks of two threads a plane."""
@@ -113,7 +114,8 @@ class CupyLauncher(Geometry):
         loaded.function(*shape, packed)
 
     def _load(self, kernel: Kernel, real: np.dtype | None) -> _Loaded:
-        cubin = compile_kernel(kernel, real or np.dtype(np.float32), self.capability)
+        target = np.dtype(np.float32) if real is None else real  # any, where the kernel is not generic
+        cubin = compile_kernel(kernel, target, self.capability)
         module = self.cupy.cuda.function.Module()
         module.load(cubin.code)
         return _Loaded(module, module.get_function(cubin.entry), _converters(kernel, real))
@@ -157,7 +159,8 @@ def _converters(kernel: Kernel, real: np.dtype | None) -> tuple:
 def _flat_view(kernel: Kernel, parameter: Any, array: np.ndarray, real: np.dtype | None) -> np.ndarray:
     """The 1-d view of an array that the kernel reads and writes; never a copy."""
     if array.dtype != parameter.dtype(real):
-        raise TypeError(f"{kernel.name}: {parameter.name} is declared {parameter.type}*, got {array.dtype} (T = {real})")
+        declared = f"{parameter.name} is declared {parameter.type}* with T = {real}"
+        raise TypeError(f"{kernel.name}: {declared}, got {array.dtype}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{kernel.name}: {parameter.name} is not C-contiguous")
     return array.reshape(-1)

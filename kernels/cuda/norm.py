@@ -91,9 +91,7 @@ def batch_norm_stats_merge(counts, means, m2s, mean, var, channels, parts):
         base = channel * parts
         count, centre, m2 = counts[base], means[base], m2s[base]
         for part in range(1, parts):
-            count, centre, m2 = _merge(
-                count, centre, m2, counts[base + part], means[base + part], m2s[base + part]
-            )
+            count, centre, m2 = _merge(count, centre, m2, counts[base + part], means[base + part], m2s[base + part])
         mean[channel] = centre
         var[channel] = m2 / count
 
@@ -115,9 +113,7 @@ def batch_norm_apply(x, mean, rstd, w, b, y, channels, inner, with_w, with_b):
         i += cuda.gridDim.y * cuda.blockDim.x
 
 
-@kernel(
-    "gy: T*, x: T*, mean: T*, rstd: T*, gb_parts: T*, gw_parts: T*, zero: T, channels: i32, inner: i32, items: i32"
-)
+@kernel("gy: T*, x: T*, mean: T*, rstd: T*, gb_parts: T*, gw_parts: T*, zero: T, channels: i32, inner: i32, items: i32")
 def batch_norm_grad_parts(gy, x, mean, rstd, gb_parts, gw_parts, zero, channels, inner, items):
     """Sums of gy and of gy * xhat over every part, each (C, parts)."""
     real = type(zero)
@@ -160,7 +156,8 @@ def batch_norm_grad_merge(gb_parts, gw_parts, gb, gw, zero, channels, parts):
 
 
 @kernel(
-    "gy: T*, x: T*, mean: T*, rstd: T*, w: T*, gb: T*, gw: T*, gx: T*, per_item: T, channels: i32, inner: i32, with_w: i32"
+    "gy: T*, x: T*, mean: T*, rstd: T*, w: T*, gb: T*, gw: T*, gx: T*, per_item: T, "
+    "channels: i32, inner: i32, with_w: i32"
 )
 def batch_norm_grad(gy, x, mean, rstd, w, gb, gw, gx, per_item, channels, inner, with_w):
     """gx = w * rstd * (gy - gb / items - xhat * gw / items), per_item = 1 / items."""

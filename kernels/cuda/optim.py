@@ -30,17 +30,21 @@ def sgd_update(param, grad, buffer, n, sign, lr, momentum, damped, weight_decay,
 
 
 @kernel(
-    "param: T*, grad: T*, mean: T*, square: T*, largest: T*, n: i32, sign: T, step_size: T, left1: T, beta2: T, left2: T, "
-    "root: T, eps: T, weight_decay: T, shrink: T, amsgrad: i32"
+    "param: T*, grad: T*, mean: T*, square: T*, largest: T*, n: i32, sign: T, rate: T, left1: T, beta2: T, left2: T, "
+    "root: T, eps: T, decay: T, shrink: T, amsgrad: i32"
 )
 def adam_update(
-    param, grad, mean, square, largest, n, sign, step_size, left1, beta2, left2, root, eps, weight_decay, shrink, amsgrad
+    param, grad, mean, square, largest, n, sign, rate, left1, beta2, left2, root, eps, decay, shrink, amsgrad
 ):
-    """torch.optim.Adam and AdamW; left = 1 - beta, root = sqrt(1 - beta2**t), shrink = 1 - lr * decay where decoupled."""
+    """torch.optim.Adam and AdamW.
+
+    left1 = 1 - beta1, left2 = 1 - beta2, rate = lr / (1 - beta1**t), root = sqrt(1 - beta2**t); AdamW shrinks p by
+    shrink = 1 - lr * weight_decay, Adam adds decay * p to the gradient.
+    """
     i = cuda.grid(1)
     while i < n:
         p = param[i]
-        g = sign * grad[i] + weight_decay * p
+        g = sign * grad[i] + decay * p
         p *= shrink
         m = mean[i] + left1 * (g - mean[i])
         v = beta2 * square[i] + left2 * (g * g)
@@ -50,5 +54,5 @@ def adam_update(
             if largest[i] > v or largest[i] != largest[i]:
                 v = largest[i]
             largest[i] = v
-        param[i] = p - step_size * (m / (math.sqrt(v) / root + eps))
+        param[i] = p - rate * (m / (math.sqrt(v) / root + eps))
         i += cuda.gridsize(1)

@@ -1,6 +1,6 @@
 """Random numbers from Philox counters, with the reference's bits: integers, and + - * / that are never fused.
 
-A thread encrypts one counter and so makes four words. Outputs are padded to whole blocks by the caller, except dropout's.
+A thread encrypts one counter and so makes four words. The caller pads outputs to whole blocks, except dropout's.
 """
 
 from __future__ import annotations
@@ -10,44 +10,23 @@ import math
 import numpy as np
 from numba import cuda, float32, float64, uint32, uint64
 
+from deepcore.kernels.constants import (
+    CENTRE_P,
+    CENTRE_Q,
+    FAR_P,
+    FAR_Q,
+    LOG2_HIGH,
+    LOG2_LOW,
+    LOG_POLY,
+    SQRT_HALF,
+    TAIL_P,
+    TAIL_Q,
+)
 from deepcore.kernels.cuda.compiler import device
 from deepcore.kernels.cuda.declare import kernel
 from deepcore.kernels.cuda.helpers import philox_block
 
 __all__ = ["dropout", "normal", "normal_double", "philox", "uniform", "uniform_double"]
-
-# Wichura 1988, Algorithm AS 241 (PPND16); the same numbers as in the reference, which a test holds
-CENTRE_P = (
-    2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4,
-    1.3731693765509461125e4, 1.9715909503065514427e3, 1.3314166789178437745e2, 3.3871328727963666080e0,
-)  # fmt: skip
-CENTRE_Q = (
-    5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4, 2.1213794301586595867e4,
-    5.3941960214247511077e3, 6.8718700749205790830e2, 4.2313330701600911252e1, 1.0,
-)  # fmt: skip
-TAIL_P = (
-    7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1, 1.27045825245236838258e0,
-    3.64784832476320460504e0, 5.76949722146069140550e0, 4.63033784615654529590e0, 1.42343711074968357734e0,
-)  # fmt: skip
-TAIL_Q = (
-    1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2, 1.48103976427480074590e-1,
-    6.89767334985100004550e-1, 1.67638483018380384940e0, 2.05319162663775882187e0, 1.0,
-)  # fmt: skip
-FAR_P = (
-    2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3, 2.65321895265761230930e-2,
-    2.96560571828504891230e-1, 1.78482653991729133580e0, 5.46378491116411436990e0, 6.65790464350110377720e0,
-)  # fmt: skip
-FAR_Q = (
-    2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5, 7.86869131145613259100e-4,
-    1.48753612908506148525e-2, 1.36929880922735805310e-1, 5.99832206555887937690e-1, 1.0,
-)  # fmt: skip
-LOG_POLY = (
-    1.479819860511658591e-1, 1.531383769920937332e-1, 1.818357216161805012e-1, 2.222219843214978396e-1,
-    2.857142874366239149e-1, 3.999999999940941908e-1, 6.666666666666735130e-1,
-)  # fmt: skip
-LOG2_HIGH = 6.93147180369123816490e-1
-LOG2_LOW = 1.90821492927058770002e-10
-SQRT_HALF = 0.70710678118654752440
 
 # shifts and factors of uint64 words
 FIVE, SIX, TWENTY_SIX = np.uint64(5), np.uint64(6), np.uint64(26)
@@ -64,7 +43,7 @@ def _polynomial(coefficients, x):
 
 @device
 def _log(x):
-    """Natural logarithm of x > 0 (fdlibm's e_log.c)."""
+    """Natural logarithm of x > 0 (fdlibm's e_log.c), as in the reference."""
     mantissa, exponent = math.frexp(x)
     if mantissa < SQRT_HALF:
         mantissa *= 2.0

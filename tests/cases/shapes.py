@@ -72,7 +72,6 @@ CASES = [
         lambda x, shape: x.view(*shape),
         lambda x, shape: np.array([*x.flat]).reshape(shape),
         _of(("split", (2, 6), {"shape": (3, -1)}), ("empty", (0, 3), {"shape": (3, 0)})),
-        names=("reshape",),
         # a view of memory that the new shape cannot describe is refused (PyTorch); reshape copies instead
         tags=frozenset({"contiguous input only"}),
         errors=[bad("another number of elements", ShapeError, r"^view: .*\(2, 3\).*\(4, 2\)", _x, shape=(4, 2))],

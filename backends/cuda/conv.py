@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from deepcore.backends.base.conv import output_size
-from deepcore.backends.cuda_core import KernelBackend, on_kernels
+from deepcore.backends.cuda.core import KernelBackend, on_kernels
 
 Pair = tuple[int, int]
 
@@ -167,7 +167,14 @@ class CudaConv(KernelBackend):
 def _window(
     x_shape: tuple[int, ...], kernel: Pair, out: Pair | None, stride: Pair, padding: Pair, dilation: Pair
 ) -> Window:
-    image = tuple(x_shape[2:])
+    c, h, w = x_shape[1:]
     if out is None:
-        out = tuple(output_size(*sizes) for sizes in zip(image, kernel, stride, padding, dilation, strict=True))
-    return Window(x_shape[1], image, tuple(kernel), tuple(out), tuple(stride), tuple(padding), tuple(dilation))
+        rows, columns = zip(kernel, stride, padding, dilation, strict=True)
+        out = output_size(h, *rows), output_size(w, *columns)
+    return Window(c, (h, w), _pair(kernel), _pair(out), _pair(stride), _pair(padding), _pair(dilation))
+
+
+def _pair(sizes: Sequence[int]) -> Pair:
+    """A tuple of two, so that it compares with one; shapes and lists come in too."""
+    first, second = sizes
+    return first, second

@@ -5,9 +5,10 @@ Importing this file needs neither CuPy nor a GPU; `CudaBackend()` says what is m
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from deepcore.backends.cuda_families import CudaFamilies
+from deepcore.backends.cuda.families import CudaFamilies
 from deepcore.backends.errors import DeviceError, message
 from deepcore.kernels.cuda.diagnose import Facts, Gpu, diagnose
 from deepcore.kernels.cuda.gemm import CublasGemm
@@ -42,16 +43,14 @@ class CudaBackend(CudaFamilies):
         self.device = f"cuda:{index}"
         self.index = index
         facts = diagnose()
-        if not facts.usable:
+        if facts.problem is not None:
             raise DeviceError(message(f'device "{self.device}"', "a working CUDA device", facts.problem, facts.fix))
         if index >= len(facts.devices):
             there = ", ".join(map(str, facts.devices))
             hint = "CUDA_VISIBLE_DEVICES hides and renumbers devices"
             raise DeviceError(message(f'device "{self.device}"', f"one of {there}", f'"{self.device}"', hint))
-        import cupy
-        from cupy_backends.cuda.libs import cublas
-
-        self.cupy = cupy
+        self.cupy = cupy = importlib.import_module("cupy")
+        cublas = importlib.import_module("cupy_backends.cuda.libs.cublas")
         self.array_type = cupy.ndarray
         self.one_gpu = len(facts.devices) == 1
         gpu = facts.devices[index]

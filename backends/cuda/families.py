@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy
 
-from deepcore.backends.cuda_conv import CudaConv
-from deepcore.backends.cuda_core import LIMIT, on_kernels
+from deepcore.backends.cuda.conv import CudaConv
+from deepcore.backends.cuda.core import LIMIT, on_kernels
 
 NARROW = 8  # below this many neighbours a channel, one block a channel reads memory badly: the reference is better
 WORD64 = 2**64 - 1

@@ -1,0 +1,17 @@
+"""CPU kernels, one file per family; a file (and Numba with it) is imported when its first kernel is wanted.
+
+A kernel is a serial function over a range, kernel(first, last, ...); kernels.cpu.team spreads the range over the cores.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+_FILES = ("activation", "blas", "conv", "loss", "norm", "optim", "pool", "random", "vision")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _FILES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

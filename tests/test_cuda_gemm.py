@@ -1,0 +1,108 @@
+"""GEMM's arithmetic of strides, flags and operand order, against a cuBLAS that reads memory as the manual says."""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepcore.kernels.cuda.gemm import CublasGemm, layout
+from tolerance import assert_close
+
+
+class FakeCublas:
+    """gemmStridedBatchedEx as the manual defines it: column-major, op N or T, strides between matrices."""
+
+    CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F = 68, 70
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+
+    def gemmStridedBatchedEx(
+        self, handle, transa, transb, m, n, k, alpha, a, type_a, lda, step_a, b, type_b, ldb, step_b, beta, c, type_c,
+        ldc, step_c, count, compute, algorithm,
+    ):  # fmt: skip
+        self.calls.append((transa, transb, m, n, k, lda, ldb, ldc, count, compute))
+        number = ctypes.c_float if type_a == 0 else ctypes.c_double
+        assert (type_a, compute) in ((0, 68), (1, 70))
+        assert type_a == type_b == type_c
+        size = ctypes.sizeof(number)
+
+        def matrix(pointer: int, rows: int, columns: int, leading: int, turned: int) -> np.ndarray:
+            stored = (columns, rows) if turned else (rows, columns)
+            assert leading >= max(1, stored[0]), "cuBLAS refuses a leading dimension below the number of rows"
+            flat = np.ctypeslib.as_array((number * (leading * (stored[1] - 1) + stored[0])).from_address(pointer))
+            view = np.lib.stride_tricks.as_strided(flat, stored, (size, leading * size))
+            return view.T if turned else view
+
+        scale_ab, scale_c = number.from_address(alpha).value, number.from_address(beta).value
+        for i in range(count):
+            left = matrix(a + i * step_a * size, m, k, lda, transa)
+            right = matrix(b + i * step_b * size, k, n, ldb, transb)
+            out = matrix(c + i * step_c * size, m, n, ldc, 0)
+            out[...] = scale_ab * (left @ right) + (scale_c * out if scale_c else 0)
+
+
+class Device(np.ndarray):
+    """An ndarray with CuPy's `array.data.ptr`."""
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self.__array_interface__["data"][0])
+
+
+def on_device(array: np.ndarray) -> Any:
+    return array.view(Device)
+
+
+STACKS = {
+    "matrix": lambda rng, b, r, c: rng.standard_normal((r, c)),
+    "turned matrix": lambda rng, b, r, c: rng.standard_normal((c, r)).T,
+    "part of a matrix": lambda rng, b, r, c: rng.standard_normal((r, c + 3))[:, 1 : c + 1],
+    "every second column": lambda rng, b, r, c: rng.standard_normal((r, 2 * c))[:, ::2],
+    "stack": lambda rng, b, r, c: rng.standard_normal((b, r, c)),
+    "turned stack": lambda rng, b, r, c: rng.standard_normal((b, c, r)).swapaxes(1, 2),
+    "same for all": lambda rng, b, r, c: np.broadcast_to(rng.standard_normal((1, r, c)), (b, r, c)),
+    "backwards": lambda rng, b, r, c: rng.standard_normal((b, r, c))[::-1],
+}
+
+
+SIZES = ((2, 3, 4, 5), (1, 3, 1, 2), (3, 1, 4, 1), (2, 1, 1, 1), (2, 4, 3, 1), (2, 1, 3, 4))  # B, M, K, N
+
+
+@pytest.mark.parametrize("right", STACKS)
+@pytest.mark.parametrize("left", STACKS)
+def test_gemm(left: str, right: str) -> None:
+    """out = a @ b, then out + a @ b, for every layout of the operands."""
+    rng = np.random.default_rng(0)
+    namespace = SimpleNamespace(ascontiguousarray=lambda x: on_device(np.ascontiguousarray(x)))
+    gemm = CublasGemm(namespace, FakeCublas(), lambda: 0)
+    for count, m, k, n in SIZES:
+        for dtype in ("float32", "float64"):
+            a = on_device(STACKS[left](rng, count, m, k).astype(dtype, order="K"))
+            b = on_device(STACKS[right](rng, count, k, n).astype(dtype, order="K"))
+            stacked = a.ndim == 3 or b.ndim == 3
+            out = on_device(np.full((count, m, n) if stacked else (m, n), np.nan, dtype))  # beta = 0 must not read it
+            expected = np.broadcast_to(np.matmul(np.asarray(a), np.asarray(b)), out.shape)
+            assert_close(np.asarray(gemm(a, b, out)), expected, dtype, k)
+            assert_close(np.asarray(gemm(a, b, out, accumulate=True)), 2 * expected, dtype, k)
+
+
+def test_gemm_copies_no_transposed_operand() -> None:
+    cublas = FakeCublas()
+    namespace = SimpleNamespace(ascontiguousarray=lambda x: pytest.fail("a copy was made"))
+    gemm = CublasGemm(namespace, cublas, lambda: 0)
+    a, b = (on_device(np.ones(shape, "float32")) for shape in ((4, 3), (5, 4)))
+    gemm(a.T, b.T, on_device(np.empty((3, 5), "float32")))
+    assert cublas.calls == [(1, 1, 5, 3, 4, 4, 3, 5, 1, 68)]
+
+
+def test_layouts() -> None:
+    assert layout(np.zeros((2, 3))) == (False, 3, 0)
+    assert layout(np.zeros((2, 3)).T) == (True, 3, 0)
+    assert layout(np.zeros((4, 2, 3))) == (False, 3, 6)
+    assert layout(np.zeros((2, 6))[:, ::2]) is None
+    assert layout(np.zeros((4, 2, 3))[::-1]) is None
