@@ -15,6 +15,8 @@ that is overridden runs instead:
 - an argument named `dtype` is outside `dtypes`;
 - an array is empty;
 - an array of an argument named in `inplace` is not contiguous: a copy would take the writes.
+
+With `strided=True` the body takes arrays as they lie, for example because BLAS reads transposed ones without a copy.
 """
 
 from __future__ import annotations
@@ -31,17 +33,20 @@ import numpy
 class _Marked:
     """What @override leaves in the class body until `install` replaces it."""
 
-    def __init__(self, function: Callable, dtypes: tuple[str, ...], inplace: tuple[str, ...]) -> None:
-        self.function, self.dtypes, self.inplace = function, dtypes, inplace
+    def __init__(self, function: Callable, dtypes: tuple[str, ...], inplace: tuple[str, ...], strided: bool) -> None:
+        self.function, self.dtypes, self.inplace, self.strided = function, dtypes, inplace, strided
 
 
-def override(dtypes: tuple[str, ...] = ("float32", "float64"), inplace: tuple[str, ...] = ()) -> Callable:
+def override(
+    dtypes: tuple[str, ...] = ("float32", "float64"), inplace: tuple[str, ...] = (), strided: bool = False
+) -> Callable:
     """Mark a method of a Backend subclass as a faster body of the method with its name.
 
-    dtypes: floating dtypes that the body takes; inplace: names of the arguments that it writes to.
+    dtypes: floating dtypes that the body takes; inplace: names of the arguments that it writes to; strided: it takes
+    arrays that are not contiguous as they are.
     Raises TypeError, when the class is created, if the signature is not the reference's.
     """
-    return lambda function: _Marked(function, dtypes, inplace)
+    return lambda function: _Marked(function, dtypes, inplace, strided)
 
 
 def install(cls: type) -> None:
@@ -56,7 +61,7 @@ def install(cls: type) -> None:
         if isinstance(value, _Marked):
             if reference is None:
                 raise TypeError(f"{cls.__name__}.{name}: expected a method of Backend to override; there is none")
-            setattr(cls, name, _guarded(function, reference, value.dtypes, value.inplace))
+            setattr(cls, name, _guarded(value, reference))
 
 
 def _reference(cls: type, name: str) -> Callable | None:
@@ -79,17 +84,18 @@ def _same_signature(cls: type, name: str, function: Callable, reference: Callabl
         )
 
 
-def _guarded(function: Callable, reference: Callable, dtypes: tuple[str, ...], inplace: tuple[str, ...]) -> Callable:
-    """Return the method that calls `function` where its assumptions hold, else `reference`.
+def _guarded(marked: _Marked, reference: Callable) -> Callable:
+    """Return the method that calls the marked function where its assumptions hold, else `reference`.
 
     It runs on every call of every op, so what can be looked up beforehand is.
     """
+    function, strided = marked.function, marked.strided
     signature = inspect.signature(function)
     names = list(signature.parameters)[1:]
     arity = len(names)
-    allowed = frozenset(numpy.dtype(d) for d in dtypes)
+    allowed = frozenset(numpy.dtype(d) for d in marked.dtypes)
     dtype_at = names.index("dtype") if "dtype" in names else None
-    written = frozenset(names.index(name) for name in inplace)
+    written = frozenset(names.index(name) for name in marked.inplace)
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -99,7 +105,7 @@ def _guarded(function: Callable, reference: Callable, dtypes: tuple[str, ...], i
             args = bound.args[1:]
         if dtype_at is not None and numpy.dtype(args[dtype_at]) not in allowed:
             return reference(self, *args)
-        ready = _ready(self, args, allowed, written, None)
+        ready = _ready(self, args, allowed, written, strided, None)
         if ready is None or ready[1] is False:
             return reference(self, *args)
         return function(self, *ready[0])
@@ -111,7 +117,9 @@ _PLAIN = frozenset({tuple, int, float, bool, str, type(None)})
 _ALL = range(sys.maxsize)
 
 
-def _ready(backend: Any, values: Any, allowed: frozenset, written: Any, floating: Any) -> tuple[Any, Any] | None:
+def _ready(
+    backend: Any, values: Any, allowed: frozenset, written: Any, strided: bool, floating: Any
+) -> tuple[Any, Any] | None:
     """Return (values with every array contiguous, their floating dtype), or None where the body must not run.
 
     floating: the dtype met so far, None when no array was met yet, False when all were integers.
@@ -123,7 +131,7 @@ def _ready(backend: Any, values: Any, allowed: frozenset, written: Any, floating
         if kind in _PLAIN:
             continue
         if kind is list:
-            inner = _ready(backend, value, allowed, _ALL if position in written else (), floating)
+            inner = _ready(backend, value, allowed, _ALL if position in written else (), strided, floating)
             if inner is None:
                 return None
             new, floating = inner
@@ -140,7 +148,7 @@ def _ready(backend: Any, values: Any, allowed: frozenset, written: Any, floating
                     floating = False
             if not value.size:
                 return None
-            if value.flags.c_contiguous:
+            if strided or value.flags.c_contiguous:
                 continue
             if position in written:
                 return None

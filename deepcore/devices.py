@@ -34,7 +34,7 @@ class device(str):
     @property
     def type(self) -> str:
         """The kind: "cuda" for "cuda:1"."""
-        return self.partition(":")[0]
+        return str(self).partition(":")[0]
 
     @property
     def index(self) -> int | None:  # type: ignore[override]

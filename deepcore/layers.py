@@ -56,7 +56,7 @@ from deepcore.functions import activation, conv, linalg
 from deepcore.functions.dropout import Dropout as DropoutFunction
 from deepcore.functions.loss import SoftmaxCrossEntropy
 from deepcore.functions.norm import BatchNorm, BatchNormEval
-from deepcore.functions.pool import MaxPool2d, _Windows
+from deepcore.functions.pool import MaxPool2d, Windows
 from deepcore.random import Generator, default_generator
 
 
@@ -245,7 +245,7 @@ class Pooling(_Layer):
         self.stride, self.pad = stride, pad
 
     def forward(self, x: Any) -> Any:
-        windows = _Windows("Pooling", (self.pool_h, self.pool_w), self.stride, self.pad, 1, False)
+        windows = Windows("Pooling", (self.pool_h, self.pool_w), self.stride, self.pad, 1, False)
         y, _ = self._forward(MaxPool2d(windows), x)
         return y
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -42,15 +43,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
-    """A device name; a device that this machine lacks is a visible skip that says what is missing."""
+    """A device name in full ("cuda:0"); a device that this machine lacks is a visible skip with its reason."""
+    name, missing = _find_device(request.param)
+    if missing:
+        pytest.skip(f"{request.param}: {missing}")
+    return name
+
+
+@functools.cache
+def _find_device(name: str) -> tuple[str, str]:
+    """(the backend's own name for the device, what is missing); looking for a GPU takes a while, so once."""
     from deepcore.backends import get_backend
     from deepcore.errors import DeviceError
 
     try:
-        get_backend(request.param)
+        return get_backend(name).device, ""
     except DeviceError as error:
-        pytest.skip(f"{request.param}: {error}")
-    return request.param
+        return name, str(error)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

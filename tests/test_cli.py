@@ -314,6 +314,26 @@ def test_info_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"^\s*{device}\b", text, re.MULTILINE), device
 
 
+def test_info_names_what_a_gpu_still_needs() -> None:
+    from deepcore.cli.info import cuda_rows
+    from deepcore.kernels.cuda.diagnose import Facts
+
+    facts = Facts(
+        wheels=("cupy-cuda12x==14.0.0", "cupy-cuda13x==14.0.0"),
+        driver=12040,
+        problem="2 CuPy wheels are installed at once",
+        fix="pip uninstall ...",
+        kernel_problem="numba-cuda is not installed",
+        kernel_fix='pip install "deepcore[cuda12]"',
+    )
+    rows = cuda_rows(facts)
+    assert ("driver", "CUDA 12.4") in rows
+    assert ("CuPy", "cupy-cuda12x==14.0.0, cupy-cuda13x==14.0.0: 2 wheels at once, which break each other") in rows
+    assert ("numba-cuda", "not installed") in rows
+    assert [value for name, value in rows if name == "fix"] == [facts.fix, facts.kernel_fix]
+    assert ("CuPy", "not installed") in cuda_rows(Facts(problem="CuPy is not installed"))
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert re.fullmatch(r"deepcore \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -38,6 +38,11 @@ class Probe(Backend):
         self.seen.append(constant_value)
         return x
 
+    @override(strided=True)
+    def matmul(self, a, b):
+        self.seen.append((a, b))
+        return super().matmul(a, b)
+
     @override(inplace=("params", "buffers"))
     def sgd_update(
         self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first
@@ -110,6 +115,12 @@ def test_arrays_come_contiguous(probe):
     assert gy.base is not None  # the caller's arrays are as they were
 
 
+def test_a_body_may_take_strided_arrays(probe):
+    a = ones(3, 2).T
+    assert probe.matmul(a, ones(3, 2)).shape == (2, 2)
+    assert probe.seen[0][0] is a
+
+
 def test_zero_dimensional(probe):
     probe.relu_grad(ones(), ones())
     assert probe.seen[0][0].shape == ()
@@ -141,7 +152,9 @@ def test_mixed_dtypes_in_a_list(probe):
 
 
 def test_signature_must_be_the_reference():
-    with pytest.raises(TypeError, match=r"Wrong\.relu: expected the signature of the reference, \(self, x\); got \(self, y\)"):
+    with pytest.raises(
+        TypeError, match=r"Wrong\.relu: expected the signature of the reference, \(self, x\); got \(self, y\)"
+    ):
 
         class Wrong(Backend):
             @override()

@@ -85,3 +85,11 @@ def test_every_base_dependency_has_its_reason() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     names = [re.split(r"[<>=\[;]", line)[0] for line in PYPROJECT["project"]["dependencies"]]
     assert [name for name in names if f"| {name} |" not in text] == []
+
+
+@pytest.mark.parametrize("extra", ["test", "cuda12", "cuda13"])
+def test_extras_with_numba_cuda_keep_numpy_below_2_5(extra: str) -> None:
+    # numba-cuda 0.30 calls numpy.row_stack, which NumPy 2.5 no longer has, and sets no bound itself.
+    lines = PYPROJECT["project"]["optional-dependencies"][extra]
+    assert any(line.startswith("numba-cuda[") for line in lines)
+    assert any(line.startswith("numpy<2.5") for line in lines)

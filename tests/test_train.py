@@ -146,6 +146,30 @@ def test_stopped_training_goes_on_bit_for_bit(tmp_path: Path, steps: int) -> Non
     assert [row["epoch"] for row in run.read_metrics()] == [1, 2, 3]
 
 
+def test_run_goes_on_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = digits()
+    monkeypatch.setitem(data.LOADERS, "digits", lambda log: few)
+    config = TrainConfig.resolve({"epochs": 2, "batch_size": 50, "device": "numpy"})
+    lines: list[str] = []
+    started = job.start(config, tmp_path / "run", say=lines.append)
+    assert not started.trainer.train(should_stop=lambda: started.trainer.step == 3)
+    resumed = job.resume(tmp_path / "run", "cpu", say=lines.append)
+    assert resumed.trainer.train()
+    assert job.finish(resumed).accuracy == resumed.trainer.rows[-1]["test_accuracy"]
+    assert lines == ["device: numpy (as asked)", "device: cpu (as asked)"]
+
+
+def test_finished_run_without_its_model_is_finished_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = digits()
+    monkeypatch.setitem(data.LOADERS, "digits", lambda log: few)
+    started = job.start(TrainConfig.resolve({"epochs": 1, "device": "numpy"}), tmp_path / "run", say=lambda line: None)
+    started.trainer.train()  # and the disk was full when the model should have been written
+    resumed = job.resume(tmp_path / "run", say=lambda line: None)
+    assert resumed.trainer.train()
+    assert job.finish(resumed).accuracy == started.trainer.rows[-1]["test_accuracy"]
+    assert resumed.run.model.is_file()
+
+
 def test_stop_at_the_very_end_is_a_finished_training() -> None:
     trainer = new_trainer()
     assert trainer.train(should_stop=lambda: trainer.step == trainer.total_steps)

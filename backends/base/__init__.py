@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 
 from deepcore.backends.base.activation import Activation
@@ -25,7 +27,7 @@ class Backend(Array, Conv, Pool, Norm, Activation, Loss, Random, Optim, Vision):
 
     name = "numpy"
     device = "numpy"
-    xp = numpy
+    xp: Any = numpy
     array_type: type = numpy.ndarray
     # Whether Python may look at values without waiting for a device: a check of values runs only here.
     on_host = True

@@ -18,13 +18,15 @@ class Loss:
         n, c = logits.shape
         z = logits.astype(accumulator(logits.dtype), copy=False)
         top = z.max(axis=1, keepdims=True) if z.size else z.sum(axis=1, keepdims=True)
-        lse = (top + xp.log(xp.exp(z - top).sum(axis=1, keepdims=True))).reshape(n)
+        z = z - top  # losses come from these, not from lse: at logits of 1e4 its last digit is 1e-3
+        log_sum = xp.log(xp.exp(z).sum(axis=1, keepdims=True))
+        lse = (log_sum + top).reshape(n)
         place = xp.clip(target, 0, max(c - 1, 0))
-        losses = lse - z[xp.arange(n), place] if z.size else lse
+        losses = log_sum.reshape(n) - z[xp.arange(n), place] if z.size else lse
         if weight is not None:
             losses = losses * weight[place]
         if label_smoothing:
-            surprise = lse.reshape(n, 1) - z
+            surprise = log_sum - z
             surprise = surprise if weight is None else surprise * weight
             losses = (1 - label_smoothing) * losses + (label_smoothing / c) * surprise.sum(axis=1)
         losses = xp.where(place == target, losses, float("nan"))

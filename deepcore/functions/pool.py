@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from deepcore.autograd.function import Function
+from deepcore.autograd.variable import wrap
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.conv import Pair, output_length, pair
 from deepcore.functions.linalg import matmul, same_dtype
@@ -24,7 +23,7 @@ def _pooled_length(size: int, kernel: int, stride: int, padding: int, dilation: 
     return count - 1 if (count - 1) * stride >= size + padding else count
 
 
-class _Windows:
+class Windows:
     """The checked arguments of a pooling."""
 
     def __init__(self, op: str, kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair, ceil_mode: bool):
@@ -52,7 +51,7 @@ class _Windows:
 class MaxPool2d(Function):
     intermediates = ("indices",)
 
-    def __init__(self, windows: _Windows) -> None:
+    def __init__(self, windows: Windows) -> None:
         self.windows = windows
 
     def forward(self, x: Any) -> Any:
@@ -71,7 +70,7 @@ class MaxPool2dGrad(Function):
 
     intermediates = ("indices",)
 
-    def __init__(self, windows: _Windows, indices: Any, x_shape: tuple[int, ...]) -> None:
+    def __init__(self, windows: Windows, indices: Any, x_shape: tuple[int, ...]) -> None:
         self.windows, self.indices, self.x_shape = windows, indices, x_shape
 
     def forward(self, gy: Any) -> Any:
@@ -89,7 +88,7 @@ class MaxPool2dSelect(Function):
 
     intermediates = ("indices",)
 
-    def __init__(self, windows: _Windows, indices: Any, x_shape: tuple[int, ...]) -> None:
+    def __init__(self, windows: Windows, indices: Any, x_shape: tuple[int, ...]) -> None:
         self.windows, self.indices, self.x_shape = windows, indices, x_shape
 
     def forward(self, x: Any) -> Any:
@@ -104,7 +103,7 @@ class MaxPool2dSelect(Function):
 
 
 class AvgPool2d(Function):
-    def __init__(self, windows: _Windows, count_include_pad: bool, divisor_override: int | None) -> None:
+    def __init__(self, windows: Windows, count_include_pad: bool, divisor_override: int | None) -> None:
         self.windows, self.divisor = windows, (count_include_pad, divisor_override)
 
     def forward(self, x: Any) -> Any:
@@ -121,7 +120,7 @@ class AvgPool2d(Function):
 class AvgPool2dGrad(Function):
     """Every gradient spread evenly over its window; linear in gy."""
 
-    def __init__(self, windows: _Windows, divisor: tuple[bool, int | None], x_shape: tuple[int, ...]) -> None:
+    def __init__(self, windows: Windows, divisor: tuple[bool, int | None], x_shape: tuple[int, ...]) -> None:
         self.windows, self.divisor, self.x_shape = windows, divisor, x_shape
 
     def forward(self, gy: Any) -> Any:
@@ -146,7 +145,7 @@ def max_pool2d(
     The first of equal maxima wins and NaN beats all. With return_indices also the places, int64, as h * W + w.
     Raises ShapeError.
     """
-    y, indices = MaxPool2d(_Windows("max_pool2d", kernel_size, stride, padding, dilation, ceil_mode))(x)
+    y, indices = MaxPool2d(Windows("max_pool2d", kernel_size, stride, padding, dilation, ceil_mode))(x)
     return (y, indices) if return_indices else y
 
 
@@ -166,7 +165,7 @@ def avg_pool2d(
     """
     if divisor_override is not None and divisor_override == 0:
         raise ShapeError(message("avg_pool2d", "divisor_override other than 0", "divisor_override=0"))
-    windows = _Windows("avg_pool2d", kernel_size, stride, padding, 1, ceil_mode)
+    windows = Windows("avg_pool2d", kernel_size, stride, padding, 1, ceil_mode)
     return AvgPool2d(windows, count_include_pad, divisor_override)(x)
 
 
@@ -189,9 +188,10 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple[int | None, int | No
 
 
 def _averaging(size: int, out: int, x: Any) -> Any:
-    """A constant (out, size) matrix; row i averages window i. On the device and in the dtype of x."""
-    rows = np.zeros((out, size), dtype=np.float64)
-    for i in range(out):
-        start, stop = i * size // out, -(-(i + 1) * size // out)
-        rows[i, start:stop] = 1.0 / (stop - start)
-    return x._constant(rows.astype(x.dtype))
+    """A constant (out, size) matrix whose row i averages window i, made on the device and in the dtype of x."""
+    xp = x.backend.xp
+    windows = xp.arange(out).reshape(out, 1)
+    starts, stops = windows * size // out, ((windows + 1) * size + out - 1) // out
+    pixels = xp.arange(size)
+    rows = ((pixels >= starts) & (pixels < stops)) / (stops - starts)
+    return wrap(rows.astype(x.dtype), x.backend)

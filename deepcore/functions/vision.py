@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from deepcore.autograd.function import Function
+from deepcore.autograd.variable import wrap
 from deepcore.errors import ConfigError, GraphError, ShapeError, got, message, nearest
 from deepcore.functions.linalg import matmul, same_dtype
 from deepcore.functions.shape import reshape, transpose
@@ -31,18 +30,22 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool = False)
         raise ShapeError(message("affine_grid", "theta (N, 2, 3), size (N, C, H, W)", got(theta=theta, size=size)))
     same_dtype("affine_grid", theta=theta)
     n, _, h, w = size
-    ys, xs = _centres(h, align_corners), _centres(w, align_corners)
-    base = np.stack([np.tile(xs, h), np.repeat(ys, w), np.ones(h * w)], axis=1)
-    points = theta._constant(base.astype(theta.dtype))
+    points = wrap(_pixel_centres(theta.backend.xp, h, w, align_corners).astype(theta.dtype), theta.backend)
     return reshape(matmul(points, transpose(theta, 1, 2)), (n, h, w, 2))
 
 
-def _centres(count: int, align_corners: bool) -> np.ndarray:
-    """Pixel centres in [-1, 1]; with align_corners the outermost are at -1 and 1."""
-    if count == 1:
-        return np.zeros(1)
-    ends = 1.0 if align_corners else 1 - 1 / count
-    return np.linspace(-ends, ends, count)
+def _pixel_centres(xp: Any, h: int, w: int, align_corners: bool) -> Any:
+    """(H * W, 3): the homogeneous coordinates (x, y, 1) of every pixel, made on the device, float64."""
+    xs, ys = (_centres(xp, count, align_corners) for count in (w, h))
+    columns = [xp.broadcast_to(xs, (h, w)), xp.broadcast_to(ys.reshape(h, 1), (h, w)), xp.ones((h, w))]
+    return xp.stack(columns, axis=2).reshape(h * w, 3)
+
+
+def _centres(xp: Any, count: int, align_corners: bool) -> Any:
+    """Pixel centres along an axis in [-1, 1]; with align_corners the outermost are at -1 and 1."""
+    if align_corners and count > 1:
+        return xp.arange(count) * (2 / (count - 1)) - 1
+    return (2 * xp.arange(count) + 1) / count - 1
 
 
 class GridSample(Function):

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepcore import functions as fn
 from deepcore.autograd.mode import state
-from deepcore.autograd.variable import Variable
+from deepcore.autograd.variable import Variable, wrap
 from deepcore.errors import DeviceError, DTypeError, GraphError, ShapeError, got, message
 from deepcore.functions.indexing import plain_index
 from deepcore.functions.shape import to_backend
@@ -96,7 +96,7 @@ class InPlace(Variable):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, Variable | int | float | np.generic):
-            value = self._constant(np.asarray(value))
+            value = wrap(self.backend.from_host(np.asarray(value)), self.backend)
         where = plain_index(self, index)
 
         def write(a: Any, b: Any) -> None:

@@ -283,10 +283,6 @@ class Tensor(Operators, InPlace, Methods):
         """In bool: whether each element is not 0."""
         return cast(self, dtypes.bool_)
 
-    def _constant(self, host: np.ndarray) -> Tensor:
-        """A host array on the device of this tensor, outside of the graph."""
-        return wrap(self.backend.from_host(host), self.backend)
-
     # ---- copies and pickles
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:

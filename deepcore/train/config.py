@@ -14,12 +14,13 @@ from deepcore.errors import ConfigError, nearest
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LARGEST_SEED = 2**32 - 1
 
-# What differs from the defaults below, by data set and by optimiser; anything that the user names wins over both.
+# The defaults below were chosen on folds of the digits' training set, never on the test set. What differs from
+# them, by data set and by optimiser; anything that the user names wins over both.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {},
-    "mnist": {"epochs": 5, "batch_size": 128, "lr": 0.004, "degrees": 10.0, "scale": 0.1, "translate": 0.06},
+    "mnist": {"epochs": 5, "batch_size": 128, "lr": 0.004, "label_smoothing": 0.0},
 }
-OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {"adam": {}, "adamw": {"weight_decay": 0.01}, "sgd": {"lr": 0.1}}
+OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {"adam": {}, "adamw": {"weight_decay": 0.01}, "sgd": {"lr": 0.05}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class TrainConfig:
     optimizer: str = "adam"
     momentum: float = 0.9  # sgd only
     weight_decay: float = 0.0
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1  # share of each label that is spread over all classes
     warmup: float = 0.3  # fraction of all steps in which the learning rate rises
     degrees: float = 10.0  # random turn of the training images
     scale: float = 0.1  # random change of size, fraction

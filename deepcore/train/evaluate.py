@@ -26,7 +26,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: Module, dataset: ArrayDataset, prepare: Callable[[Tensor], Tensor], device: str, batch_size: int = BATCH
+    model: Module,
+    dataset: ArrayDataset,
+    prepare: Callable[[Tensor], Tensor],
+    device: str,
+    label_smoothing: float = 0.0,
+    batch_size: int = BATCH,
 ) -> Evaluation:
     """The model on every image of the data set, in evaluation mode; the mode of before is put back."""
     loader = DataLoader(dataset, batch_size=min(batch_size, len(dataset)), device=device)
@@ -36,7 +41,7 @@ def evaluate(
     with no_grad():
         for images, labels in loader:
             logits = model(prepare(images))
-            meter.add(F.cross_entropy(logits, labels), logits, labels)
+            meter.add(F.cross_entropy(logits, labels, label_smoothing=label_smoothing), logits, labels)
             predictions.append(logits.argmax(dim=1))
     model.train(training)
     meter.read()

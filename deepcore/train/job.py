@@ -84,7 +84,9 @@ def finish(job: Job) -> Evaluation:
     save_model(trainer, run)
     title = f"{trainer.config.model} on {trainer.config.data}"
     test = trainer.splits.test
-    plots.save_figure(plots.curves(trainer.rows, title), run.path / "curves.png")
+    smoothing = trainer.config.label_smoothing
+    loss_title = f"loss with label smoothing {smoothing:g}" if smoothing else "loss"
+    plots.save_figure(plots.curves(trainer.rows, title, loss_title), run.path / "curves.png")
     figure = plots.confusion(
         confusion_matrix(test, result), test.classes, f"{title}: test accuracy {100 * result.accuracy:.2f} %"
     )

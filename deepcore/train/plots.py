@@ -34,7 +34,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_atomic(path, lambda file: file.write(data.getvalue()))
 
 
-def curves(rows: Sequence[dict[str, Any]], title: str) -> Figure:
+def curves(rows: Sequence[dict[str, Any]], title: str, loss_title: str = "loss") -> Figure:
     """Loss (log scale) and accuracy per epoch, training and test."""
     figure = new_figure(9, 3.6)
     loss, accuracy = figure.subplots(1, 2)
@@ -43,7 +43,7 @@ def curves(rows: Sequence[dict[str, Any]], title: str) -> Figure:
         style = {"color": color, "label": name, "marker": "o" if len(rows) <= 40 else None, "markersize": 3}
         loss.plot(epochs, [row[f"{name}_loss"] for row in rows], **style)
         accuracy.plot(epochs, [100 * row[f"{name}_accuracy"] for row in rows], **style)
-    loss.set(title="loss", xlabel="epoch", yscale="log")
+    loss.set(title=loss_title, xlabel="epoch", yscale="log")
     _plain_numbers(loss.yaxis)
     end = f" (test at the end {100 * rows[-1]['test_accuracy']:.2f} %)" if rows else ""
     accuracy.set(title=f"accuracy{end}", xlabel="epoch", ylabel="%")

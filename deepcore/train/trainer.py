@@ -73,7 +73,11 @@ class Trainer:
         self.total_steps = config.epochs * self.steps_per_epoch
         self.optimizer = make_optimizer(config, self.model)
         self.schedule = OneCycleLR(
-            self.optimizer, max_lr=config.lr, total_steps=self.total_steps, pct_start=config.warmup
+            self.optimizer,
+            max_lr=config.lr,
+            total_steps=self.total_steps,
+            pct_start=config.warmup,
+            cycle_momentum=False,  # the momentum stays what the config says
         )
         self.epoch = self.step = 0
         self.saved_step: int | None = None
@@ -158,8 +162,8 @@ class Trainer:
         self.save_checkpoint()
 
     def evaluate(self) -> Evaluation:
-        """The model as it is now, on the test set."""
-        return evaluate(self.model, self.splits.test, self.normalize, self.device)
+        """The model as it is now, on the test set, by the same loss as in training."""
+        return evaluate(self.model, self.splits.test, self.normalize, self.device, self.config.label_smoothing)
 
     def read_meter(self) -> Meter:
         """The running loss and accuracy of this epoch, up to date. Raises RunError where the loss is not finite."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-_FILES = ("activation", "blas", "conv", "loss", "norm", "optim", "pool", "random", "vision")
+_FILES = ("activation", "blas", "conv", "loss", "memory", "norm", "optim", "pool", "random", "vision")
 
 
 def __getattr__(name: str) -> ModuleType:

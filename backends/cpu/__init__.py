@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.backends.cpu_conv import CpuConv
+from deepcore.backends.cpu.conv import ALL, CpuConv
 from deepcore.backends.override import override
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import pieces, team
 
+# below about this many multiplications OpenBLAS uses one thread by itself, and a second one gains nothing
+SERIAL_PRODUCT = 1 << 18
 CHUNK = 1024  # values that a random kernel makes at a time
 PADDING = {"zeros": 0, "border": 1, "reflection": 2}
 
@@ -30,6 +32,56 @@ class CpuBackend(CpuConv):
 
     name = "cpu"
     device = "cpu"
+
+    def __init__(self) -> None:
+        kernels.memory.keep_freed_memory()
+
+    # products
+
+    @override(strided=True)
+    def matmul(self, a, b):
+        """Return a @ b; see Array.matmul. A product worth it is split into one block for each thread.
+
+        OpenBLAS's own threads wait for each other without sleeping: where other processes want the same cores, small
+        products take a hundred times as long.
+        """
+        if a.ndim < 2 or b.ndim != 2 or a.shape[-1] != b.shape[0]:
+            return super().matmul(a, b)
+        y = np.empty((*a.shape[:-1], b.shape[1]), a.dtype)
+        self._product(y.reshape(-1, y.shape[-1]), a.reshape(-1, a.shape[-1]), b)
+        return y
+
+    @override()
+    def linear(self, x, w, b):
+        """Return x @ w.T + b; see Array.linear."""
+        if x.ndim == 0 or x.shape[-1] != w.shape[1]:
+            return super().linear(x, w, b)
+        y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
+        self._product(y.reshape(-1, w.shape[0]), x.reshape(-1, w.shape[1]), w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def _product(self, y, a, b) -> None:
+        """Write a @ b to y, all two-dimensional, in blocks of rows or, where there are more of them, columns."""
+        (m, k), n = a.shape, b.shape[1]
+        work = m * n * k
+        if work < SERIAL_PRODUCT:
+            np.matmul(a, b, out=y)
+            return
+        blocks = min(team.size, max(m, n), work // SERIAL_PRODUCT)
+
+        def product(first, last):
+            for i in range(first, last):
+                if m >= n:
+                    part = slice(m * i // blocks, m * (i + 1) // blocks)
+                    np.matmul(a[part], b, out=y[part])
+                else:
+                    part = slice(n * i // blocks, n * (i + 1) // blocks)
+                    np.matmul(a, b[:, part], out=y[:, part])
+
+        with kernels.blas.one_thread:
+            team.run(product, blocks, ALL)
 
     # pooling
 
@@ -122,6 +174,11 @@ class CpuBackend(CpuConv):
         return gx, gw, gb
 
     # activations
+
+    @override()
+    def relu(self, x):
+        """Return max(x, 0); see Activation.relu."""
+        return self.relu_grad(x, x)
 
     @override()
     def relu_grad(self, gy, y):
