@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         report = {
             "command": f"python -m deepcore.bench.startup --repeat {options.repeat}",
             "python": platform.python_version(),
-            "machine": f"{platform.system()} {platform.machine()}",
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "packages": rows,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -47,6 +49,35 @@ def test_a_forked_child_computes():
     if child == 0:
         os._exit(0 if conv_step(5) == right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+def test_an_interrupted_job_leaves_nothing_behind():
+    """A Ctrl-C while the team waits: the next job must wait for its own work, not for the late end of the old."""
+    from deepcore.kernels.cpu.team import LEAST_WORK, Team
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    team = Team(2)
+    done = np.zeros(2, int)
+
+    def slow(first, last):
+        if first:
+            time.sleep(0.3)
+        done[first:last] += 1
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            team.run(slow, 2, LEAST_WORK)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert done.tolist() == [1, 0]  # the helper is still asleep
+    team.run(slow, 2, LEAST_WORK)
+    assert done.tolist() == [2, 2]
 
 
 def test_team_shares_out_everything_once():

@@ -143,8 +143,8 @@ def test_the_rule_itself_sees_faults() -> None:
 
 def knows_cuda(module: str) -> bool:
     """Whether the module may name CUDA's libraries."""
-    return module in ("deepcore.backends.cuda", "deepcore.backends.simulator") or module.startswith(
-        "deepcore.kernels.cuda"
+    return module == "deepcore.backends.simulator" or module.startswith(
+        ("deepcore.backends.cuda", "deepcore.kernels.cuda")
     )
 
 

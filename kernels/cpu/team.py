@@ -37,7 +37,6 @@ class Team:
         self.size = default_size() if size is None else size
         self._busy = threading.Lock()
         self._inboxes: list[queue.SimpleQueue] = []
-        self._done: queue.SimpleQueue = queue.SimpleQueue()
 
     def run(self, kernel: Callable, count: int, cost: int, *args: Any) -> None:
         """Call kernel(first, last, *args) for contiguous shares of range(count); cost: operations for one element.
@@ -57,16 +56,18 @@ class Team:
     def _share_out(self, kernel: Callable, bounds: list[int], args: tuple) -> None:
         if not self._inboxes:
             self._start()
+        # A queue of this job's own: after a Ctrl-C in the wait below, no later job takes a late answer for its own.
+        done: queue.SimpleQueue = queue.SimpleQueue()
         helpers = len(bounds) - 2
         for i in range(helpers):
-            self._inboxes[i].put((kernel, bounds[i + 1], bounds[i + 2], args))
+            self._inboxes[i].put((done, kernel, bounds[i + 1], bounds[i + 2], args))
         error = None
         try:
             kernel(bounds[0], bounds[1], *args)
         except BaseException as mine:  # the helpers still read the arrays: wait for them first
             error = mine
         for _ in range(helpers):
-            error = self._done.get() or error
+            error = done.get() or error
         if error is not None:
             raise error
 
@@ -78,14 +79,14 @@ class Team:
 
     def _work(self, inbox: queue.SimpleQueue) -> None:
         while True:
-            kernel, first, last, args = inbox.get()
+            done, kernel, first, last, args = inbox.get()
             try:
                 kernel(first, last, *args)
                 outcome = None
             except BaseException as error:
                 outcome = error
             del kernel, args  # a waiting helper must not keep arrays alive
-            self._done.put(outcome)
+            done.put(outcome)
 
     def after_fork(self) -> None:
         """Forget the threads: a forked child has none of them, and starts its own with its first job."""
