@@ -126,10 +126,11 @@ def _factory(name: str, device: str) -> Callable[..., Backend]:
         return points[name].load()
     import difflib  # only for this message
 
-    known = _known()
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    group = f'another package can add one through the entry-point group "{ENTRY_POINT_GROUP}"'
-    hint = f'did you mean "{near[0]}"?' if near else group
+    known = [other for other in _known() if other not in _FOR_TESTS]
+    near = ["cuda"] if name.lower() == "gpu" else difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    hint = f'another package can add one through the entry-point group "{ENTRY_POINT_GROUP}"'
+    if near:
+        hint = f'did you mean "{near[0]}"?'
     raise DeviceError(message("get_backend", f"one of the devices {', '.join(known)}", f'"{device}"', hint))
 
 

@@ -346,6 +346,7 @@ def test_help_is_quick() -> None:
         result = subprocess.run([*COMMAND, "train", "--help"], capture_output=True, text=True, env=PLAIN)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert result.returncode == 0
+        assert "(default lenet)" in result.stdout
         # Processor time, and the least of a few: other work on the machine makes a measurement longer, never shorter.
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if best < HELP_LIMIT_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -60,6 +61,16 @@ def test_commands_have_their_options(command: str) -> None:
         word for words in shell_lines() if words[:2] == ["deepcore", command] for word in words if word.startswith("--")
     }
     assert used <= known
+
+
+def test_figures_are_those_of_the_result_file() -> None:
+    report = json.loads((ROOT / "bench" / "results" / "startup.json").read_text(encoding="utf-8"))
+    assert report["command"] in README
+    medians = {row["package"]: f"{row['median_s']:.2f} s" for row in report["packages"]}
+    pattern = r"`import deepcore` takes ([\d.]+ s), of which NumPy alone takes ([\d.]+ s); PyTorch's takes ([\d.]+ s)"
+    figures = re.search(pattern, README)
+    assert figures is not None
+    assert figures.groups() == (medians["deepcore"], medians["numpy"], medians["torch"])
 
 
 def test_extras_exist() -> None:

@@ -54,20 +54,20 @@ def _root(
 
 @app.command()
 def train(
-    model: Annotated[str | None, typer.Option(help="Model. [default: lenet]")] = None,
-    data: Annotated[str | None, typer.Option(help="Data set: digits or mnist. [default: digits]")] = None,
+    model: Annotated[str | None, typer.Option(help="Model (default lenet).")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set: digits or mnist (default digits).")] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, numpy (the slow reference), cuda, or auto: a working GPU, else cpu. [default: auto]"),
+        typer.Option(help="cpu, numpy (the slow reference), cuda, or auto: a working GPU, else cpu (default auto)."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Rounds over the data. [default: digits 30, mnist 5]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step. [default: digits 64, mnist 128]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Rounds over the data (default digits 30, mnist 5).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step (default digits 64, mnist 128).")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd. [default: adam]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation. [default: 0]")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation (default 0).")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Run folder; must be new or empty. [default: runs/MODEL-DATA-NNN]"),
+        typer.Option(help="Run folder; must be new or empty (default runs/MODEL-DATA-NNN)."),
     ] = None,
     config: Annotated[
         Path | None,
