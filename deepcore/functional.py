@@ -1,61 +1,11 @@
-"""`from deepcore import functional as F`: the ops of neural networks, with the names and defaults of PyTorch's `F`."""
+"""`from deepcore import functional as F`: every op, with the names and defaults of PyTorch's `F`."""
 
 from __future__ import annotations
 
-from deepcore.functions import (
-    adaptive_avg_pool2d,
-    affine_grid,
-    avg_pool2d,
-    batch_norm,
-    bias_relu,
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    col2im,
-    conv2d,
-    conv_transpose2d,
-    cross_entropy,
-    dropout,
-    grid_sample,
-    im2col,
-    l1_loss,
-    leaky_relu,
-    linear,
-    log_softmax,
-    max_pool2d,
-    mse_loss,
-    nll_loss,
-    pad,
-    relu,
-    sigmoid,
-    softmax,
-    tanh,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "adaptive_avg_pool2d",
-    "affine_grid",
-    "avg_pool2d",
-    "batch_norm",
-    "bias_relu",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "col2im",
-    "conv2d",
-    "conv_transpose2d",
-    "cross_entropy",
-    "dropout",
-    "grid_sample",
-    "im2col",
-    "l1_loss",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
-    "mse_loss",
-    "nll_loss",
-    "pad",
-    "relu",
-    "sigmoid",
-    "softmax",
-    "tanh",
-]
+from deepcore import functions
+from deepcore.functions import *
+
+if not TYPE_CHECKING:
+    __all__ = functions.__all__

@@ -1,168 +1,54 @@
-"""Every differentiable op, one file a family. `deepcore.functional` is the part that PyTorch calls `F`."""
+"""Every differentiable op, one file a family; a family lists what it offers in its `__all__`."""
 
 from __future__ import annotations
 
-from deepcore.functions.activation import bias_relu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from deepcore.functions.arithmetic import (
-    abs,
-    add,
-    clamp,
-    clip,
-    cos,
-    div,
-    exp,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    pow,
-    sign,
-    sin,
-    sqrt,
-    square,
-    sub,
-    where,
-)
-from deepcore.functions.columns import col2im, im2col
-from deepcore.functions.conv import conv2d, conv_transpose2d
-from deepcore.functions.dropout import dropout
-from deepcore.functions.indexing import getitem
-from deepcore.functions.linalg import dot, linear, matmul
-from deepcore.functions.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-)
-from deepcore.functions.norm import batch_norm
-from deepcore.functions.pad import pad
-from deepcore.functions.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from deepcore.functions.reduce import (
-    amax,
-    amin,
-    argmax,
-    argmin,
-    cumsum,
-    logsumexp,
-    max,
-    mean,
-    min,
-    norm,
-    prod,
-    std,
-    sum,
-    var,
-)
-from deepcore.functions.shape import (
-    broadcast_to,
-    cat,
-    chunk,
-    clone,
-    contiguous,
-    expand,
-    flatten,
-    flip,
-    movedim,
-    permute,
-    reshape,
-    split,
-    squeeze,
-    stack,
-    sum_to,
-    transpose,
-    unbind,
-    unflatten,
-    unsqueeze,
-    view,
-)
-from deepcore.functions.vision import affine_grid, grid_sample
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "abs",
-    "adaptive_avg_pool2d",
-    "add",
-    "affine_grid",
-    "amax",
-    "amin",
-    "argmax",
-    "argmin",
-    "avg_pool2d",
-    "batch_norm",
-    "bias_relu",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "broadcast_to",
-    "cat",
-    "chunk",
-    "clamp",
-    "clip",
-    "clone",
-    "col2im",
-    "contiguous",
-    "conv2d",
-    "conv_transpose2d",
-    "cos",
-    "cross_entropy",
-    "cumsum",
-    "div",
-    "dot",
-    "dropout",
-    "exp",
-    "expand",
-    "flatten",
-    "flip",
-    "getitem",
-    "grid_sample",
-    "im2col",
-    "l1_loss",
-    "leaky_relu",
-    "linear",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "max",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "movedim",
-    "mse_loss",
-    "mul",
-    "neg",
-    "nll_loss",
-    "norm",
-    "pad",
-    "permute",
-    "pow",
-    "prod",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "sign",
-    "sin",
-    "softmax",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "sum",
-    "sum_to",
-    "tanh",
-    "transpose",
-    "unbind",
-    "unflatten",
-    "unsqueeze",
-    "var",
-    "view",
-    "where",
-]
+# Under private names, because an op such as `pad` takes over the name of its family here.
+from deepcore.functions import activation as _activation
+from deepcore.functions import arithmetic as _arithmetic
+from deepcore.functions import columns as _columns
+from deepcore.functions import conv as _conv
+from deepcore.functions import dropout as _dropout
+from deepcore.functions import indexing as _indexing
+from deepcore.functions import linalg as _linalg
+from deepcore.functions import loss as _loss
+from deepcore.functions import norm as _norm
+from deepcore.functions import pad as _pad
+from deepcore.functions import pool as _pool
+from deepcore.functions import reduce as _reduce
+from deepcore.functions import shape as _shape
+from deepcore.functions import vision as _vision
+from deepcore.functions.activation import *
+from deepcore.functions.arithmetic import *
+from deepcore.functions.columns import *
+from deepcore.functions.conv import *
+from deepcore.functions.dropout import *
+from deepcore.functions.indexing import *
+from deepcore.functions.linalg import *
+from deepcore.functions.loss import *
+from deepcore.functions.norm import *
+from deepcore.functions.pad import *
+from deepcore.functions.pool import *
+from deepcore.functions.reduce import *
+from deepcore.functions.shape import *
+from deepcore.functions.vision import *
+
+if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum of lists
+    _FAMILIES = (
+        _activation,
+        _arithmetic,
+        _columns,
+        _conv,
+        _dropout,
+        _indexing,
+        _linalg,
+        _loss,
+        _norm,
+        _pad,
+        _pool,
+        _reduce,
+        _shape,
+        _vision,
+    )
+    __all__ = [name for family in _FAMILIES for name in family.__all__]

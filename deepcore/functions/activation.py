@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "bias_relu",
+    "leaky_relu",
+    "log_softmax",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
+
+
 class Relu(Function):
     def forward(self, x: Any) -> Any:
         y = self.backend.relu(x)

@@ -15,6 +15,30 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "abs",
+    "add",
+    "clamp",
+    "clip",
+    "cos",
+    "div",
+    "exp",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "mul",
+    "neg",
+    "pow",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "where",
+]
+
+
 class _Binary(Function):
     """An elementwise op on two arrays, or on an array and a Python number."""
 

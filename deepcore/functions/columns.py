@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "col2im",
+    "im2col",
+]
+
+
 class Im2col(Function):
     """(N, C, H, W) -> (N, C, KH, KW, OH, OW); the padding is a constant, so the gradient does not see it."""
 

@@ -19,6 +19,11 @@ from deepcore.functions.reduce import sum
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
+__all__ = [
+    "conv2d",
+    "conv_transpose2d",
+]
+
 Pair = int | tuple[int, int]
 
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "dropout",
+]
+
+
 class Dropout(Function):
     """Linear in x, with the mask of (seed, offset); so it is its own derivative."""
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "getitem",
+]
+
+
 class GetItem(Function):
     """x[index]: a view for slices and integers, a copy for index arrays."""
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "dot",
+    "linear",
+    "matmul",
+]
+
+
 class Matmul(Function):
     """a @ b with NumPy's rules: 1-d operands are vectors, leading axes are batches and broadcast."""
 

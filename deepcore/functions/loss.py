@@ -19,6 +19,15 @@ from deepcore.functions.shape import broadcast_to, movedim, reshape
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+]
+
 REDUCTIONS = ("mean", "sum", "none")
 
 

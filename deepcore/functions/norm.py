@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "batch_norm",
+]
+
+
 class BatchNorm(Function):
     """Training mode: normalised by the statistics of this batch (Ioffe & Szegedy 2015)."""
 

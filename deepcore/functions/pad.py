@@ -13,6 +13,10 @@ from deepcore.functions.shape import cat, flip
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
+__all__ = [
+    "pad",
+]
+
 MODES = ("constant", "reflect", "replicate", "circular")
 
 

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "max_pool2d",
+]
+
+
 def _pooled_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
     """The number of windows along an axis; with ceil_mode the last may hang over, but starts inside (PyTorch)."""
     if not ceil_mode:

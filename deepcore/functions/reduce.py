@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "amax",
+    "amin",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
+
 class _Reduction(Function):
     """A reduction over `dim`; `self.dims` and `self.kept` (the keepdim shape) are known after forward."""
 

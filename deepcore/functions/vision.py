@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
+__all__ = [
+    "affine_grid",
+    "grid_sample",
+]
+
+
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
     """Sampling points of an affine map: theta (N, 2, 3), size (N, C, H, W) -> grid (N, H, W, 2) of (x, y) in [-1, 1].
 
