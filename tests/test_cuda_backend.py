@@ -217,9 +217,8 @@ def cuda_on_numpy(machine: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         fake.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
         fake.__dict__.update(vars(fake_cupy()))
         fake.cuda.device = SimpleNamespace(get_cublas_handle=lambda: 0)
-        cublas = SimpleNamespace(CUBLAS_COMPUTE_32F=68, CUBLAS_COMPUTE_64F=70)
-        for name, module in {"cupy": fake, "cupy_backends.cuda.libs.cublas": cublas}.items():
-            monkeypatch.setitem(sys.modules, name, module)
+        fake.cuda.cublas = SimpleNamespace(CUBLAS_COMPUTE_32F=68, CUBLAS_COMPUTE_64F=70)
+        monkeypatch.setitem(sys.modules, "cupy", fake)
         machine(cupy=fake, kernel_problem=kernel_problem)
         backend = CudaBackend()
         backend.gemm = HostGemm(np)

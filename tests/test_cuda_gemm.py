@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,3 +107,13 @@ def test_layouts() -> None:
     assert layout(np.zeros((4, 2, 3))) == (False, 3, 6)
     assert layout(np.zeros((2, 6))[:, ::2]) is None
     assert layout(np.zeros((4, 2, 3))[::-1]) is None
+
+
+def test_the_fake_has_the_signature_of_the_real_one() -> None:
+    """Where CuPy is installed its cuBLAS loads, also from the wheels, and takes the arguments in our order."""
+    cupy = pytest.importorskip("cupy")
+    cublas = cupy.cuda.cublas
+    assert (cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_COMPUTE_64F) == (68, 70)
+    order = re.findall(r"(\w+)[,)]", cublas.gemmStridedBatchedEx.__doc__)
+    expected = "handle transa transb m n k alpha A Atype lda strideA B Btype ldb strideB beta C Ctype ldc strideC"
+    assert " ".join(order) == expected + " batchCount computeType algo"

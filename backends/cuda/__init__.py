@@ -50,12 +50,11 @@ class CudaBackend(CudaFamilies):
             hint = "CUDA_VISIBLE_DEVICES hides and renumbers devices"
             raise DeviceError(message(f'device "{self.device}"', f"one of {there}", f'"{self.device}"', hint))
         self.cupy = cupy = importlib.import_module("cupy")
-        cublas = importlib.import_module("cupy_backends.cuda.libs.cublas")
         self.array_type = cupy.ndarray
         self.one_gpu = len(facts.devices) == 1
         gpu = facts.devices[index]
         self.launch = CupyLauncher(cupy, gpu.capability, gpu.processors)
-        self.gemm = CublasGemm(cupy, cublas, cupy.cuda.device.get_cublas_handle)
+        self.gemm = CublasGemm(cupy, cupy.cuda.cublas, cupy.cuda.device.get_cublas_handle)
         self.kernel_fix = facts.kernel_fix
         if facts.kernel_problem is None:
             self.load_kernels()

@@ -50,7 +50,7 @@ class CublasGemm:
     """cuBLAS through CuPy's wrapper, on CuPy's current stream: gemm(a, b, out, accumulate)."""
 
     def __init__(self, xp: Any, cublas: Any, handle: Any) -> None:
-        """xp: cupy; cublas: cupy_backends.cuda.libs.cublas; handle: a function that returns the current handle."""
+        """xp: cupy; cublas: cupy.cuda.cublas, whose reading loads the library; handle: returns the current handle."""
         self.xp, self.cublas, self.handle = xp, cublas, handle
         self.kinds = {
             np.dtype(np.float32): (CUDA_R_32F, cublas.CUBLAS_COMPUTE_32F),
