@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepcore.backends import get_backend
+from deepcore.bench import machine
 from deepcore.kernels.cuda.diagnose import Facts, diagnose
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -250,7 +251,7 @@ def environment(facts: Facts) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
+        "machine": machine.describe(),
         "driver_cuda": facts.driver,
         "runtime_cuda": facts.runtime,
         "devices": [str(gpu) for gpu in facts.devices],
@@ -310,7 +311,7 @@ def markdown(report: dict[str, Any]) -> str:
     """The report as a page."""
     facts = report["environment"]
     lines = [f"# {facts['devices'][0]}, {facts['date']}", "", f"`{report['command']}`", ""]
-    lines += [f"- {name}: {facts[name]}" for name in ("system", "python", "driver_cuda", "runtime_cuda", "kernels")]
+    lines += [f"- {name}: {facts[name]}" for name in ("machine", "python", "driver_cuda", "runtime_cuda", "kernels")]
     lines += [f"- {name} {version}" for name, version in facts["versions"].items()]
     if "tests" in report:
         lines += ["", f"GPU tests: {report['tests']['summary']}"]
@@ -357,8 +358,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"on_gpu: nothing to measure: {facts}", file=sys.stderr)
         return NO_GPU
     report = collect(facts, options.quick, tests=not options.no_tests)
-    machine = re.sub(r"[^a-z0-9]+", "-", facts.devices[0].name.lower()).strip("-")
-    name = f"{machine}-{datetime.datetime.now(datetime.UTC).date()}"
+    gpu = re.sub(r"[^a-z0-9]+", "-", facts.devices[0].name.lower()).strip("-")
+    name = f"{gpu}-{datetime.datetime.now(datetime.UTC).date()}"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (options.out / f"{name}.md").write_text(markdown(report), encoding="utf-8")

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from deepcore.bench import machine
+
 PACKAGES = ("numpy", "deepcore", "torch")
 
 MEASURE = """
@@ -84,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         report = {
             "command": f"python -m deepcore.bench.startup --repeat {options.repeat}",
             "python": platform.python_version(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "machine": machine.describe(),
             "packages": rows,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")
