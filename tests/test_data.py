@@ -17,6 +17,7 @@ import pytest
 import deepcore as dc
 from deepcore import data
 from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine, digits, mnist, to_float
+from deepcore.data.download import unpacked_md5
 from deepcore.data.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -132,7 +133,7 @@ def mirrored(
     files = small_mnist()
     for name, content in files.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-    known = [mnist.IdxFile(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
+    known = [mnist.RemoteFile(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
     for name, file in zip(("TRAIN_IMAGES", "TRAIN_LABELS", "TEST_IMAGES", "TEST_LABELS"), known, strict=True):
         monkeypatch.setattr(mnist, name, file)
     monkeypatch.setattr(mnist, "FILES", tuple(known))
@@ -170,7 +171,7 @@ def test_mnist_files_are_the_original_ones(data_dir: Path) -> None:
     for file in mnist.FILES:
         path = mnist.find(file)
         assert path is not None
-        assert mnist.unpacked_md5(path) == file.md5
+        assert unpacked_md5(path) == file.md5
     train, test = data.load("mnist")
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(train.labels).tolist()[:2] == [5923, 6742]

@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
+from deepcore.cli.exit_codes import USAGE_ERROR
 from deepcore.errors import DeepcoreError
-
-USAGE_ERROR, RUN_ERROR, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
     name="deepcore",

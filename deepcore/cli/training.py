@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from deepcore.cli.app import INTERRUPTED, RUN_ERROR
+from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR
 from deepcore.errors import ConfigError, DeepcoreError
 from deepcore.train import job, progress
 from deepcore.train.config import TrainConfig, read_toml

@@ -1,16 +1,38 @@
-"""Download of the MNIST files with pooch: a progress bar, several mirrors, the unpacked content checked by its MD5."""
+"""Download of gzipped data files with pooch: a progress bar, several mirrors, the unpacked content checked (MD5)."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from deepcore.data import mnist
+from deepcore.data.idx import CHUNK, open_idx
 from deepcore.errors import DataError
 
 TIMEOUT_S = 30
+
+
+class RemoteFile(NamedTuple):
+    """A file of a data set: its name, and the MD5 of what it holds when unpacked.
+
+    The unpacked bytes are checked, not the archive: the same data is passed around in different gzip wrappings.
+    """
+
+    name: str
+    md5: str
+
+
+class Source(NamedTuple):
+    """Where a data set comes from and goes to: all its files, the addresses that serve them, the folder for them."""
+
+    title: str
+    files: tuple[RemoteFile, ...]
+    mirrors: tuple[str, ...]
+    folder: Path
+    megabytes: int
 
 
 class Bar:
@@ -42,27 +64,36 @@ class Bar:
         self._progress.stop()
 
 
-def download(files: Sequence[mnist.IdxFile], log: Callable[[str], None]) -> dict[mnist.IdxFile, Path]:
-    """Fetches the files into the cache folder; files that are complete stay, so a broken download goes on from there.
+def download(source: Source, missing: Sequence[RemoteFile], log: Callable[[str], None]) -> dict[RemoteFile, Path]:
+    """Fetches files into the source's folder; files that are complete stay, so a broken download goes on from there.
 
-    Raises DataError that names all four files and their place when no mirror can be reached.
+    Raises DataError that names all files and their place when no mirror can be reached.
     """
-    target = mnist.cache_folder()
-    log(f"MNIST: {len(files)} of 4 files are missing; downloading them (at most 12 MB) to {target}")
-    return {file: _from_any_mirror(file, target) for file in files}
+    count = f"{len(missing)} of {len(source.files)} files are missing"
+    log(f"{source.title}: {count}; downloading them (at most {source.megabytes} MB) to {source.folder}")
+    return {file: _from_any_mirror(source, file) for file in missing}
 
 
-def _from_any_mirror(file: mnist.IdxFile, target: Path) -> Path:
+def unpacked_md5(path: Path) -> str:
+    """MD5 of the file's content, after gzip where it is packed. Raises OSError, EOFError or zlib.error when damaged."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with open_idx(path) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _from_any_mirror(source: Source, file: RemoteFile) -> Path:
     failures = []
-    for mirror in mnist.MIRRORS:
+    for mirror in source.mirrors:
         try:
-            return _fetch(file, mirror, target)
+            return _fetch(file, mirror, source.folder)
         except Exception as error:  # requests, urllib3, pooch and the disk each raise their own kinds
             failures.append(f"{mirror}: {_short(error)}")
-    raise DataError(_offline_message(file, target, failures))
+    raise DataError(_offline_message(source, file, failures))
 
 
-def _fetch(file: mnist.IdxFile, mirror: str, target: Path) -> Path:
+def _fetch(file: RemoteFile, mirror: str, target: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel(logging.ERROR)
@@ -77,10 +108,10 @@ def _fetch(file: mnist.IdxFile, mirror: str, target: Path) -> Path:
     return _checked(file, path)
 
 
-def _checked(file: mnist.IdxFile, path: Path) -> Path:
+def _checked(file: RemoteFile, path: Path) -> Path:
     """The path when its content is right; a wrong file is deleted, or it would be taken for good the next time."""
     try:
-        found = mnist.unpacked_md5(path)
+        found = unpacked_md5(path)
     except (OSError, EOFError, zlib.error) as error:
         path.unlink(missing_ok=True)
         raise DataError(f"what came is not a whole gzip file ({error})") from error
@@ -95,13 +126,14 @@ def _short(error: Exception) -> str:
     return text if len(text) <= 120 else f"{type(error).__name__}: {text[:100]}..."
 
 
-def _offline_message(file: mnist.IdxFile, target: Path, failures: Sequence[str]) -> str:
-    names = "\n".join(f"    {f.name}.gz" for f in mnist.FILES)
+def _offline_message(source: Source, file: RemoteFile, failures: Sequence[str]) -> str:
+    names = "\n".join(f"    {f.name}.gz" for f in source.files)
+    number = {4: "four"}.get(len(source.files), str(len(source.files)))
     return (
-        f"MNIST: {file.name}.gz could not be downloaded.\n"
+        f"{source.title}: {file.name}.gz could not be downloaded.\n"
         + "".join(f"  {failure}\n" for failure in failures)
-        + f"Hint: put these four files (plain or .gz) into {target},\n"
-        f"  or into a folder `mnist` inside $DEEPCORE_DATA:\n{names}\n"
-        "  They are served by " + " and ".join(mnist.MIRRORS) + "\n"
+        + f"Hint: put these {number} files (plain or .gz) into {source.folder},\n"
+        f"  or into a folder `{source.folder.name}` inside $DEEPCORE_DATA:\n{names}\n"
+        "  They are served by " + " and ".join(source.mirrors) + "\n"
         "  Without a network, `--data digits` needs no download."
     )

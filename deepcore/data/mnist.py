@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from deepcore.data.dataset import ArrayDataset, Splits
-from deepcore.data.idx import CHUNK, open_idx, read_idx
+from deepcore.data.download import RemoteFile, Source, download
+from deepcore.data.idx import read_idx
 from deepcore.errors import DataError
 
 CLASSES = tuple("0123456789")
 SIDE = 28
 
 
-class IdxFile(NamedTuple):
-    """One of the four files: its name, and the MD5 of what it holds when unpacked.
-
-    The unpacked bytes are checked, not the archive: the same data is passed around in different gzip wrappings.
-    """
-
-    name: str
-    md5: str
-
-
-TRAIN_IMAGES = IdxFile("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb")
-TRAIN_LABELS = IdxFile("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624")
-TEST_IMAGES = IdxFile("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea")
-TEST_LABELS = IdxFile("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637")
+TRAIN_IMAGES = RemoteFile("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb")
+TRAIN_LABELS = RemoteFile("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624")
+TEST_IMAGES = RemoteFile("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea")
+TEST_LABELS = RemoteFile("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637")
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 MIRRORS = (
@@ -53,7 +42,7 @@ def folders() -> list[Path]:
     return ([Path(named).expanduser() / "mnist"] if named else []) + [cache_folder()]
 
 
-def find(file: IdxFile) -> Path | None:
+def find(file: RemoteFile) -> Path | None:
     """The file in one of the folders, plain or with `.gz`; None where it is absent."""
     candidates = (folder / (file.name + end) for folder in folders() for end in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
@@ -69,9 +58,8 @@ def load_mnist(log: Callable[[str], None] = print) -> Splits:
     paths = {file: path for file in FILES if (path := find(file)) is not None}
     missing = [file for file in FILES if file not in paths]
     if missing:
-        from deepcore.data.download import download
-
-        paths.update(download(missing, log))
+        source = Source("MNIST", FILES, MIRRORS, cache_folder(), megabytes=12)
+        paths.update(download(source, missing, log))
     return Splits(
         _read_pair(paths[TRAIN_IMAGES], paths[TRAIN_LABELS], "mnist training set"),
         _read_pair(paths[TEST_IMAGES], paths[TEST_LABELS], "mnist test set"),
@@ -87,12 +75,3 @@ def _read_pair(image_path: Path, label_path: Path, name: str) -> ArrayDataset:
     if images.shape[1:] != (SIDE, SIDE):
         raise DataError(f"{name}: expected images of {SIDE}x{SIDE}; {image_path} holds {images.shape[1:]}.")
     return ArrayDataset(np.ascontiguousarray(images[:, None]), labels, CLASSES, name)
-
-
-def unpacked_md5(path: Path) -> str:
-    """MD5 of the file's content, after gzip where it is packed. Raises OSError, EOFError or zlib.error when damaged."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with open_idx(path) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

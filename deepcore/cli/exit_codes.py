@@ -1,0 +1,7 @@
+"""What the commands return to the shell."""
+
+from __future__ import annotations
+
+USAGE_ERROR = 2  # the input was wrong; nothing was begun
+RUN_ERROR = 1  # it failed on the way
+INTERRUPTED = 130  # Ctrl-C, as shells count it
