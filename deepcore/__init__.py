@@ -57,7 +57,7 @@ from deepcore.random import Generator, get_rng_state, initial_seed, manual_seed,
 from deepcore.tensor import Tensor
 
 if TYPE_CHECKING:
-    from deepcore import backends, data, layers, models, nn, optim, train
+    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
     from deepcore.gradient import numerical_gradient
 
 __version__ = "0.1.0"
@@ -74,6 +74,7 @@ __all__ = [
     "bool",
     "data",
     "device",
+    "distributions",
     "empty",
     "empty_like",
     "enable_grad",
@@ -90,6 +91,7 @@ __all__ = [
     "get_default_device",
     "get_default_dtype",
     "get_rng_state",
+    "information",
     "initial_seed",
     "int8",
     "int16",
@@ -97,6 +99,7 @@ __all__ = [
     "int64",
     "is_grad_enabled",
     "layers",
+    "linalg",
     "linspace",
     "manual_seed",
     "meshgrid",
@@ -127,7 +130,7 @@ if not TYPE_CHECKING:
     __all__ += functions.__all__
 
 # Loaded when first used, so that `import deepcore` stays quick.
-_LAZY = ("backends", "data", "layers", "models", "nn", "optim", "train")
+_LAZY = ("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "optim", "train")
 
 
 def __getattr__(name: str) -> Any:

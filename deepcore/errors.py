@@ -21,6 +21,10 @@ class IndexRangeError(DeepcoreError, IndexError):
     """An index lies outside of its axis."""
 
 
+class LinAlgError(DeepcoreError, RuntimeError):
+    """A matrix does not allow what was asked: it is singular, or not positive definite."""
+
+
 class DataError(DeepcoreError, ValueError):
     """A data set, file or sample is missing, damaged or does not fit."""
 
@@ -63,6 +67,7 @@ __all__ = [
     "DeviceError",
     "GraphError",
     "IndexRangeError",
+    "LinAlgError",
     "RunError",
     "ShapeError",
     "describe",

@@ -145,6 +145,24 @@ def _activations(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
+def _gates(rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for shape in ((), (4, 7)):
+        x, gy, name = np.asarray(rng.uniform(-5, 5, shape)), np.asarray(rng.standard_normal(shape)), str(shape)
+        cases.append(Case(name, "erf", (x,)))
+        for method, options in [
+            ("silu", ()),
+            ("mish", ()),
+            ("gelu", ("none",)),
+            ("gelu", ("tanh",)),
+            ("softplus", (2.0, 3.0)),
+            ("elu", (0.7, 1.5)),
+        ]:
+            cases.append(Case(f"{name} {options}", method, (x, *options)))
+            cases.append(Case(f"{name} {options}", f"{method}_grad", (gy, x, *options)))
+    return cases
+
+
 def _losses(rng: np.random.Generator) -> list[Case]:
     cases = []
     logits, g, weight = rng.standard_normal((9, 5)), rng.random(9), rng.random(5) + 0.1
@@ -158,6 +176,19 @@ def _losses(rng: np.random.Generator) -> list[Case]:
             name = f"{'weights, ' if w is not None else ''}ignore {ignore_index}, smoothing {smoothing}, {kind}"
             cases.append(Case(name, "softmax_cross_entropy", (logits, t, *options), 5))
             cases.append(Case(name, "softmax_cross_entropy_grad", (g, logits, t, lse, *options), 5))
+    return cases
+
+
+def _ctc(rng: np.random.Generator) -> list[Case]:
+    logits, g = rng.standard_normal((5, 3, 4)), rng.random(3)
+    log_probs = logits - np.log(np.exp(logits).sum(2, keepdims=True))
+    inputs, lengths = np.array([5, 4, 3]), np.array([2, 0, 1])
+    cases = []
+    for kind in ("int64", "int32"):
+        options = (log_probs, np.array([[2, 2], [0, 9], [3, 1]], dtype=kind), inputs, lengths, 1)
+        cases.append(Case(kind, "ctc_loss", options, 20))
+        results = get_backend("numpy").ctc_loss(*options)
+        cases.append(Case(kind, "ctc_loss_grad", (g, *options, *results), 20))
     return cases
 
 
@@ -211,10 +242,120 @@ def _linear(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+def _recurrent(rng: np.random.Generator) -> list[Case]:
+    def some(*shape: int) -> np.ndarray:
+        return rng.uniform(-1, 1, shape)
+
+    cases, size, reference = [], 4, get_backend("numpy")
+    for steps, reverse in (((3, 3, 3), True), ((3, 2, 2, 1), False), ((3, 2, 2, 1), True)):
+        m, n, h0, c0 = sum(steps), steps[0], some(steps[0], size), some(steps[0], size)
+        dy, dh, dc = some(m, size), some(n, size), some(n, size)
+        name = f"{steps} {'reverse' if reverse else ''}"
+        for nonlinearity in ("tanh", "relu"):
+            args = (some(m, size), h0, some(size, size), steps, reverse, nonlinearity)
+            given = (dy, dh, reference.rnn(*args)[0], *args[2:])
+            cases += [
+                Case(f"{nonlinearity} {name}", "rnn", args, 16),
+                Case(f"{nonlinearity} {name}", "rnn_grad", given, 64),
+            ]
+        for peephole in (None, some(3, size)):
+            args = (some(m, 4 * size), h0, c0, some(4 * size, size), peephole, steps, reverse)
+            *_, gates, cells = reference.lstm(*args)
+            full = f"{'peephole ' if peephole is not None else ''}{name}"
+            given = (dy, dh, dc, gates, cells, c0, *args[3:])
+            cases += [Case(full, "lstm", args, 64), Case(full, "lstm_grad", given, 256)]
+        for after, b in ((True, None), (True, some(3 * size)), (False, some(3 * size))):
+            args = (some(m, 3 * size), h0, some(3 * size, size), b, steps, reverse, after)
+            y, _, gates = reference.gru(*args)
+            full = f"{'bias ' if b is not None else ''}{'after' if after else 'before'} {name}"
+            given = (dy, dh, gates, y, h0, args[2], steps, reverse, after)
+            cases += [Case(full, "gru", args, 64), Case(full, "gru_grad", given, 256)]
+    return cases
+
+
+def _attention(rng: np.random.Generator) -> list[Case]:
+    cases, reference = [], get_backend("numpy")
+    for lead, rows, columns in (((2, 3), 4, 5), ((), 5, 3)):
+        q, k = rng.uniform(-1, 1, (*lead, rows, 6)), rng.uniform(-1, 1, (*lead, columns, 6))
+        v, gy = rng.uniform(-1, 1, (*lead, columns, 2)), rng.uniform(-1, 1, (*lead, rows, 2))
+        mask = rng.random((rows, columns)) < 0.6
+        mask[1] = False
+        for seen, causal in ((None, False), (None, True), (mask, False), (mask, True)):
+            args = (seen, causal, 0.4)
+            name = f"{lead} {'mask ' if seen is not None else ''}{'causal' if causal else ''}"
+            cases.append(Case(name, "attention", (q, k, v, *args), 16))
+            given = (gy, q, k, v, *reference.attention(q, k, v, *args), *args)
+            cases.append(Case(name, "attention_grad", given, 64))
+    return cases
+
+
+def _detection(rng: np.random.Generator) -> list[Case]:
+    corner, scores = rng.uniform(0, 8, (20, 2)), rng.permutation(20) / 20
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 6, (20, 2))], axis=1)
+    return [
+        Case("plain", "nms", (boxes, scores, None, 0.3)),
+        Case("groups", "nms", (boxes, scores, rng.integers(0, 3, 20), 0.2)),
+    ]
+
+
+def _row_norms(rng: np.random.Generator) -> list[Case]:
+    cases, reference = [], get_backend("numpy")
+    x, gy, w, b = (rng.standard_normal(shape) for shape in ((5, 7), (5, 7), 7, 7))
+    for name, weight, bias in (("affine", w, b), ("plain", None, None)):
+        _, mean, rstd = reference.layer_norm(x, weight, bias, 1e-5)
+        _, rrms = reference.rms_norm(x, weight, 1e-5)
+        cases += [
+            Case(name, "layer_norm", (x, weight, bias, 1e-5), 7),
+            Case(name, "layer_norm_grad", (gy, x, mean, rstd, weight), 35, WIDE),
+            Case(name, "rms_norm", (x, weight, 1e-5), 7),
+            Case(name, "rms_norm_grad", (gy, x, rrms, weight), 35, WIDE),
+        ]
+    images = rng.standard_normal((2, 5, 3))
+    return cases + [
+        Case(f"{before}, {after}", "channel_window_sum", (images, before, after), before + after + 1)
+        for before, after in ((1, 2), (0, 0), (9, 0))
+    ]
+
+
+def _regions(rng: np.random.Generator) -> list[Case]:
+    x = rng.permutation(2 * 3 * 6 * 5).reshape(2, 3, 6, 5) / 64.0
+    corners = rng.uniform(-2, 7, (5, 4))
+    boxes = np.concatenate([np.array([[0.0], [1.0], [1.0], [0.0], [1.0]]), np.sort(corners)], axis=1)
+    cases = [
+        Case("adaptive", "adaptive_max_pool2d", (x, (4, 2))),
+        Case("some nowhere", "add_at_places", (rng.random((2, 4)), rng.integers(-1, 6, (2, 4)), (2, 3)), 8),
+        Case("boxes", "roi_pool", (x, boxes, (2, 3), 0.9)),
+    ]
+    for ratio, aligned in ((2, True), (-1, False)):
+        args = ((3, 2), 0.9, ratio, aligned)
+        gy = rng.standard_normal((5, 3, 3, 2))
+        cases += [
+            Case(f"{ratio}", "roi_align", (x, boxes, *args), 30, WIDE),
+            Case(f"{ratio}", "roi_align_grad", (gy, boxes, x.shape, *args), 30, WIDE),
+        ]
+    return cases
+
+
 def build() -> list[Case]:
     """Return all cases, the same ones in every process."""
     rng = np.random.default_rng(20)
-    families = (_linear, _convolutions, _pools, _norms, _activations, _losses, _vision, _optimisers)
+    families = (
+        _linear,
+        _convolutions,
+        _pools,
+        _norms,
+        _activations,
+        _gates,
+        _losses,
+        _vision,
+        _optimisers,
+        _ctc,
+        _recurrent,
+        _attention,
+        _detection,
+        _row_norms,
+        _regions,
+    )
     return [case for family in families for case in family(rng)]
 
 

@@ -27,15 +27,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("arrays", "devices", "dtypes"),
     ("autograd",),
     ("random",),
-    ("functions", "functional"),
+    ("functions", "functional", "linalg"),
     ("tensor", "creation", "printing"),
-    ("nn", "layers", "gradient"),
+    ("nn", "layers", "gradient", "information", "distributions"),
     ("data", "optim", "models"),
     ("train",),
     ("bench", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-TOGETHER = [{"arrays", "devices"}, {"functions", "functional"}, {"tensor", "creation", "printing"}]
+TOGETHER = [{"arrays", "devices"}, {"functions", "functional", "linalg"}, {"tensor", "creation", "printing"}]
 
 # errors.py may be used by every part of deepcore/. It re-exports backends/errors.py, so it stands just above that.
 ERRORS = "errors"

@@ -8,17 +8,41 @@ import numpy
 
 from deepcore.backends.base.activation import Activation
 from deepcore.backends.base.array import Array
+from deepcore.backends.base.attention import Attention
 from deepcore.backends.base.conv import Conv
+from deepcore.backends.base.ctc import Ctc
+from deepcore.backends.base.detection import Detection
+from deepcore.backends.base.gates import Gates
 from deepcore.backends.base.loss import Loss
 from deepcore.backends.base.norm import Norm
 from deepcore.backends.base.optim import Optim
 from deepcore.backends.base.pool import Pool
 from deepcore.backends.base.random import Random
+from deepcore.backends.base.recurrent import Recurrent
+from deepcore.backends.base.roi import Roi
+from deepcore.backends.base.row_norm import RowNorm
 from deepcore.backends.base.vision import Vision
 from deepcore.backends.override import install
 
 
-class Backend(Array, Conv, Pool, Norm, Activation, Loss, Random, Optim, Vision):
+class Backend(
+    Array,
+    Conv,
+    Pool,
+    Norm,
+    Activation,
+    Gates,
+    Loss,
+    Ctc,
+    Random,
+    Optim,
+    Vision,
+    Recurrent,
+    Attention,
+    Detection,
+    RowNorm,
+    Roi,
+):
     """Device "numpy", and the oracle for every other backend.
 
     A subclass for another array library sets `name`, `device`, `xp` and `array_type`, overrides `from_host` and

@@ -65,6 +65,8 @@ class Array:
     def index_add(self, shape, dtype, index, values):
         """Return zeros(shape) with `values` added at `index` (as in out[index] += values, repeats accumulate)."""
         wide = accumulator(dtype)
+        if wide.kind in "iu":  # CuPy adds into uint64, but not into int64; negative numbers wrap round, and back
+            wide, values = numpy.dtype("uint64"), values.astype("uint64")
         out = self.xp.zeros(shape, dtype=wide)
         self.xp.add.at(out, index, values)
         return out.astype(dtype, copy=False)

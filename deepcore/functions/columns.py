@@ -9,7 +9,7 @@ from deepcore.errors import ShapeError, got, message
 from deepcore.functions.conv import Pair, output_length, pair
 from deepcore.functions.indexing import getitem
 from deepcore.functions.pad import pad as pad_image
-from deepcore.functions.shape import permute, reshape
+from deepcore.functions.shape import permute, reshape, squeeze, unsqueeze
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "col2im",
+    "fold",
     "im2col",
+    "unfold",
 ]
 
 
@@ -135,3 +137,47 @@ def _place_last(blocks: Any, input_shape: tuple[int, ...], geometry: tuple[Any, 
     flat = reshape(blocks, (*input_shape[:2], kh * kw * oh * ow))
     padded = pad_image(flat, (0, 1))  # one zero behind, for pixels that no patch covers
     return reshape(getitem(padded, (slice(None), slice(None), places)), input_shape)
+
+
+def unfold(x: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
+    """Every patch under the kernel as a column: x (N, C, H, W) -> (N, C * KH * KW, OH * OW), PyTorch's layout.
+
+    One image (C, H, W) gives (C * KH * KW, OH * OW). The padding holds zeros. Raises ShapeError.
+
+    >>> import deepcore as dc
+    >>> unfold(dc.arange(4.0).reshape(1, 1, 2, 2), (1, 2))
+    tensor([[[0., 2.],
+             [1., 3.]]])
+    """
+    if len(x.shape) == 3:
+        return squeeze(unfold(unsqueeze(x, 0), kernel_size, dilation, padding, stride), 0)
+    if len(x.shape) != 4:
+        raise ShapeError(message("unfold", "x (N, C, H, W) or (C, H, W)", got(x=x)))
+    geometry = _geometry("unfold", kernel_size, stride, padding, dilation)
+    oh, ow = _places("unfold", x.shape, geometry)
+    kh, kw = geometry[0]
+    return reshape(Im2col(geometry, 0)(x), (x.shape[0], x.shape[1] * kh * kw, oh * ow))
+
+
+def fold(
+    x: Tensor, output_size: Pair, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1
+) -> Tensor:
+    """The columns of unfold added back into images: x (N, C * KH * KW, OH * OW) -> (N, C, *output_size).
+
+    The transpose of unfold: values of patches that overlap add up. x (C * KH * KW, OH * OW) gives one image.
+    Raises ShapeError.
+    """
+    if len(x.shape) == 2:
+        return squeeze(fold(unsqueeze(x, 0), output_size, kernel_size, dilation, padding, stride), 0)
+    size = pair("fold", "output_size", output_size, 1)
+    geometry = _geometry("fold", kernel_size, stride, padding, dilation)
+    kh, kw = geometry[0]
+    if len(x.shape) != 3 or x.shape[1] % (kh * kw):
+        expected = f"x (N, C * {kh * kw}, OH * OW) or (C * {kh * kw}, OH * OW)"
+        raise ShapeError(message("fold", expected, got(x=x, kernel_size=geometry[0])))
+    n, channels = x.shape[0], x.shape[1] // (kh * kw)
+    oh, ow = _places("fold", (n, channels, *size), geometry)
+    if x.shape[2] != oh * ow:
+        expected = f"x.shape[2] == {oh} * {ow}, the places of the kernel in an image {size}"
+        raise ShapeError(message("fold", expected, got(x=x, output_size=size, kernel_size=geometry[0])))
+    return Col2im(geometry, (n, channels, *size))(reshape(x, (n, channels, kh, kw, oh, ow)))

@@ -179,8 +179,9 @@ def avg_pool2d(
 def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
     """Means over output_size windows that cover the image: x (N, C, H, W) -> (N, C, OH, OW); None keeps an axis.
 
-    Window i spans floor(i * H / OH) .. ceil((i + 1) * H / OH). It is two matrix products, A x B^T, with rows of A and B
-    that average one window each, and so differentiable to any order.
+    output_size=1 is global average pooling (Lin et al. 2014). Window i spans floor(i * H / OH) ..
+    ceil((i + 1) * H / OH). It is two matrix products, A x B^T, with rows of A and B that average one window each, and
+    so differentiable to any order.
     """
     op = "adaptive_avg_pool2d"
     if len(x.shape) != 4 or 0 in x.shape[2:]:

@@ -10,6 +10,7 @@ from deepcore.dtypes import int64, is_floating
 from deepcore.errors import DTypeError, ShapeError, got, message
 from deepcore.functions.arithmetic import exp, log, maximum, minimum, sqrt, where
 from deepcore.functions.axes import Dim, keep_dims, normalise_dim, normalise_dims
+from deepcore.functions.gathering import ScatterAlong
 from deepcore.functions.shape import broadcast_to, flip, permute, reshape, stack
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class MaxDim(Function):
         if not self.x_shape:
             return gy
         g = reshape(gy, self.place.shape)
-        return ScatterAlong(self.axis, self.place, self.x_shape)(g)
+        return ScatterAlong(self.axis, self.x_shape, repeats=False)(g, self.place)
 
 
 class MinDim(MaxDim):
@@ -175,41 +176,6 @@ class MinDim(MaxDim):
 
     name = "min"
     largest = False
-
-
-class ScatterAlong(Function):
-    """Zeros with values put at one place along an axis; its gradient takes them out again."""
-
-    name = "scatter"
-    intermediates = ("place",)
-
-    def __init__(self, axis: int, place: Any, shape: tuple[int, ...]) -> None:
-        self.axis, self.place, self.x_shape = axis, place, shape
-
-    def forward(self, g: Any) -> Any:
-        out = self.backend.xp.zeros(self.x_shape, dtype=g.dtype)
-        self.backend.xp.put_along_axis(out, self.place, g, axis=self.axis)
-        return out
-
-    def backward(self, gy: Any) -> Any:
-        return TakeAlong(self.axis, self.place)(gy)
-
-
-class TakeAlong(Function):
-    """Values at one place along an axis."""
-
-    name = "gather"
-    intermediates = ("place",)
-
-    def __init__(self, axis: int, place: Any) -> None:
-        self.axis, self.place = axis, place
-
-    def forward(self, x: Any) -> Any:
-        self.x_shape = x.shape
-        return self.backend.xp.take_along_axis(x, self.place, axis=self.axis)
-
-    def backward(self, gy: Any) -> Any:
-        return ScatterAlong(self.axis, self.place, self.x_shape)(gy)
 
 
 class Cumsum(Function):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.autograd.variable import wrap
-from deepcore.errors import ConfigError, GraphError, ShapeError, got, message, nearest
+from deepcore.errors import ConfigError, ShapeError, got, message, nearest
+from deepcore.functions.arithmetic import where
+from deepcore.functions.indexing import getitem
 from deepcore.functions.linalg import matmul, same_dtype
-from deepcore.functions.shape import reshape, transpose
+from deepcore.functions.shape import permute, reshape, transpose, unsqueeze
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -64,24 +66,40 @@ class GridSample(Function):
 
     def backward(self, gy: Any) -> Any:
         x, grid = self.saved
-        gx, ggrid = GridSampleGrad(self.options)(gy, x, grid)
-        return gx, ggrid
-
-
-class GridSampleGrad(Function):
-    """The gradients of grid_sample; not differentiable again, as in PyTorch."""
-
-    name = "grid_sample"
-
-    def __init__(self, options: tuple[Any, ...]) -> None:
-        self.options = options
-
-    def forward(self, gy: Any, x: Any, grid: Any) -> Any:
         return self.backend.grid_sample_grad(gy, x, grid, *self.options)
 
-    def backward(self, *grads: Any) -> Any:
-        hint = "use it in the forward only, or sample with getitem"
-        raise GraphError(message("grid_sample", "one derivative", "a request for the second", hint))
+    def formula(self, x: Any, grid: Any) -> Any:
+        """The same, pixel by pixel of the four (or one) that a point reads, as a sum of products."""
+        return _gathered(x, grid, *self.options)
+
+
+def _gathered(x: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
+    """grid_sample composed of gathers: the pixels and where they are read are constants, the weights are not."""
+    backend = x.backend
+    n, _, h, w = x.shape
+    points = backend._points(grid.array, h, w, padding_mode, align_corners)
+    # A pixel coordinate is piecewise linear in the grid: its value here, and from it on its slope.
+    px, py = (_line(backend, points[2 * i], points[2 * i + 1], getitem(grid, (Ellipsis, i))) for i in (0, 1))
+    if mode == "nearest":
+        corners = [(backend.xp.rint(points[2]), backend.xp.rint(points[0]), 1 + 0 * (px + py))]
+    else:
+        x0, y0 = backend.xp.floor(points[0]), backend.xp.floor(points[2])
+        fx, fy = px - wrap(x0, backend), py - wrap(y0, backend)
+        corners = [(y0, x0, (1 - fy) * (1 - fx)), (y0, x0 + 1, (1 - fy) * fx)]
+        corners += [(y0 + 1, x0, fy * (1 - fx)), (y0 + 1, x0 + 1, fy * fx)]
+    total: Any = 0
+    for iy, ix, weight in corners:
+        *place, inside = backend._place(n, iy, ix, h, w)
+        batch, row, col = (wrap(index, backend) for index in place)
+        values = getitem(x, (batch, slice(None), row, col)) * unsqueeze(weight, -1)
+        total = total + where(wrap(inside[..., None], backend), values, 0.0)
+    return permute(total, (0, 3, 1, 2))
+
+
+def _line(backend: Any, value: Any, slope: Any, u: Any) -> Any:
+    """A tensor with these values (an array) and this slope by u; constant where u is no number."""
+    move = where(wrap(backend.xp.isfinite(u.array), backend), u - u.detach(), 0.0)
+    return wrap(value, backend) + wrap(slope, backend) * move
 
 
 def grid_sample(

@@ -4,46 +4,130 @@ from __future__ import annotations
 
 from deepcore.nn import init, utils
 from deepcore.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from deepcore.nn.attention import MultiheadAttention
+from deepcore.nn.columns import Fold, Unfold
 from deepcore.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
-from deepcore.nn.conv import Conv2d, ConvTranspose2d
+from deepcore.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from deepcore.nn.distance_loss import (
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    L1Loss,
+    MarginRankingLoss,
+    PairwiseDistance,
+    SmoothL1Loss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+)
 from deepcore.nn.dropout import Dropout
+from deepcore.nn.embedding import Embedding
+from deepcore.nn.gates import GELU, GLU, LogSigmoid, Mish, SiLU, Softmin, Softplus, Softsign
+from deepcore.nn.layer_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, LocalResponseNorm, RMSNorm
 from deepcore.nn.linear import Flatten, Identity, Linear, Unflatten
 from deepcore.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from deepcore.nn.module import Module
-from deepcore.nn.norm import BatchNorm1d, BatchNorm2d
+from deepcore.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from deepcore.nn.parameter import Parameter
 from deepcore.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from deepcore.nn.pool3d import AvgPool3d, MaxPool3d
+from deepcore.nn.pool_variants import AdaptiveMaxPool2d, AvgPool1d, LPPool2d, MaxPool1d, MaxUnpool2d
+from deepcore.nn.probability_loss import CTCLoss, GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from deepcore.nn.rectifiers import ELU, SELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
+from deepcore.nn.resample import PixelShuffle, PixelUnshuffle, Upsample
+from deepcore.nn.rnn import GRU, LSTM, RNN
+from deepcore.nn.rnn_cell import GRUCell, LSTMCell, RNNCell
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SELU",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
+    "CTCLoss",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "Fold",
+    "GRUCell",
+    "GaussianNLLLoss",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "KLDivLoss",
+    "L1Loss",
+    "LPPool2d",
+    "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
+    "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "PoissonNLLLoss",
+    "RMSNorm",
+    "RNNCell",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
     "Tanh",
+    "TripletMarginLoss",
     "Unflatten",
+    "Unfold",
+    "Upsample",
     "init",
     "utils",
 ]

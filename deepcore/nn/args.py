@@ -27,10 +27,21 @@ def pair(owner: str, name: str, value: Any, minimum: int = 1) -> Pair:
     >>> pair("Conv2d", "stride", 2)
     (2, 2)
     """
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(values) != 2:
-        raise ConfigError(f"{owner}: expected {name} to be one integer or two; got {value!r}")
-    return integer(owner, name, values[0], minimum), integer(owner, name, values[1], minimum)
+    h, w = numbers(owner, name, value, 2, minimum)
+    return h, w
+
+
+def numbers(owner: str, name: str, value: Any, count: int, minimum: int = 1) -> tuple[int, ...]:
+    """``value`` as ``count`` integers: one integer means all; raises ConfigError.
+
+    >>> numbers("Conv3d", "stride", 2, 3)
+    (2, 2, 2)
+    """
+    values = tuple(value) if isinstance(value, tuple | list) else (value,) * count
+    if len(values) != count:
+        several = "" if count == 1 else " or two" if count == 2 else f" or {count}"
+        raise ConfigError(f"{owner}: expected {name} to be one integer{several}; got {value!r}")
+    return tuple(integer(owner, name, v, minimum) for v in values)
 
 
 def probability(owner: str, name: str, value: Any) -> float:

@@ -123,3 +123,10 @@ class BatchNorm2d(_BatchNorm):
 
     _ndims = (4,)
     _layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of volumes, x (N, C, D, H, W)."""
+
+    _ndims = (5,)
+    _layout = "(N, C, D, H, W)"

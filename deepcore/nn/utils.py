@@ -1,4 +1,4 @@
-"""Helpers for training: clipping gradients."""
+"""Helpers for training: clipping gradients; weight and spectral normalisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from deepcore import creation
 from deepcore.autograd import no_grad
 from deepcore.errors import DeviceError, RunError, got, message
 from deepcore.functions import stack
+from deepcore.nn import rnn_utils as rnn  # noqa: F401 - nn.utils.rnn, as in PyTorch
+from deepcore.nn.reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 from deepcore.tensor import Tensor
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "weight_norm",
+]
 
 
 @no_grad()

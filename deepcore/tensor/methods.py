@@ -80,6 +80,12 @@ class Methods(Variable):
     def relu(self) -> Tensor:
         return fn.relu(self)
 
+    def prelu(self, weight: Tensor) -> Tensor:
+        return fn.prelu(self, weight)
+
+    def erf(self) -> Tensor:
+        return fn.erf(self)
+
     def softmax(self, dim: Any) -> Tensor:
         return fn.softmax(self, dim)
 
@@ -207,3 +213,80 @@ class Methods(Variable):
 
     def contiguous(self) -> Tensor:
         return fn.contiguous(self)
+
+    def gather(self, dim: Any, index: Tensor) -> Tensor:
+        return fn.gather(self, dim, index)
+
+    def scatter(self, dim: Any, index: Tensor, src: Any) -> Tensor:
+        return fn.scatter(self, dim, index, src)
+
+    def scatter_add(self, dim: Any, index: Tensor, src: Tensor) -> Tensor:
+        return fn.scatter_add(self, dim, index, src)
+
+    def take_along_dim(self, indices: Tensor, dim: Any = None) -> Tensor:
+        return fn.take_along_dim(self, indices, dim)
+
+    def index_select(self, dim: Any, index: Tensor) -> Tensor:
+        return fn.index_select(self, dim, index)
+
+    def index_add(self, dim: Any, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+        return fn.index_add(self, dim, index, source, alpha=alpha)
+
+    def masked_fill(self, mask: Tensor, value: Any) -> Tensor:
+        return fn.masked_fill(self, mask, value)
+
+    def masked_select(self, mask: Tensor) -> Tensor:
+        return fn.masked_select(self, mask)
+
+    def nonzero(self, *, as_tuple: Any = False) -> Any:
+        return fn.nonzero(self, as_tuple=as_tuple)
+
+    def sort(self, dim: Any = -1, descending: Any = False, stable: Any = False) -> tuple[Tensor, Tensor]:
+        return fn.sort(self, dim, descending, stable)
+
+    def argsort(self, dim: Any = -1, descending: Any = False, stable: Any = False) -> Tensor:
+        return fn.argsort(self, dim, descending, stable)
+
+    def topk(self, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> tuple[Tensor, Tensor]:
+        return fn.topk(self, k, dim, largest, sorted)
+
+    def unique(
+        self, sorted: Any = True, return_inverse: Any = False, return_counts: Any = False, dim: Any = None
+    ) -> Any:
+        return fn.unique(self, sorted, return_inverse, return_counts, dim)
+
+    def cumprod(self, dim: Any) -> Tensor:
+        return fn.cumprod(self, dim)
+
+    def roll(self, shifts: Any, dims: Any = None) -> Tensor:
+        return fn.roll(self, shifts, dims)
+
+    def tril(self, diagonal: Any = 0) -> Tensor:
+        return fn.tril(self, diagonal)
+
+    def triu(self, diagonal: Any = 0) -> Tensor:
+        return fn.triu(self, diagonal)
+
+    def diag(self, diagonal: Any = 0) -> Tensor:
+        return fn.diag(self, diagonal)
+
+    def diagonal(self, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> Tensor:
+        return fn.diagonal(self, offset, dim1, dim2)
+
+    def trace(self) -> Tensor:
+        return fn.trace(self)
+
+    def repeat(self, *sizes: Any) -> Tensor:
+        return fn.repeat(self, flat_ints("repeat", sizes))
+
+    def tile(self, *dims: Any) -> Tensor:
+        return fn.tile(self, flat_ints("tile", dims))
+
+    def repeat_interleave(self, repeats: Any, dim: Any = None) -> Tensor:
+        return fn.repeat_interleave(self, repeats, dim)
+
+    def bmm(self, mat2: Tensor) -> Tensor:
+        return fn.bmm(self, mat2)
+
+    def outer(self, vec2: Tensor) -> Tensor:
+        return fn.outer(self, vec2)

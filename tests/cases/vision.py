@@ -72,8 +72,6 @@ CASES = [
         dtypes=("float64", "float32"),
         length=lambda x, grid, **kwargs: x.size,
         kernels=True,
-        double_backward=False,
-        no_double_backward="its backward is a kernel of its own, not written in ops (as in PyTorch)",
         errors=[
             bad("grid shape", ShapeError, r"^grid_sample: .*\(2, 2, 2, 3\)", _x, np.zeros((2, 2, 2, 3))),
             bad("batch differs", ShapeError, r"^grid_sample: ", _x, np.zeros((3, 2, 2, 2))),
