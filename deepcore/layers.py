@@ -52,11 +52,13 @@ from typing import Any
 from deepcore.arrays import backend_of
 from deepcore.autograd import Function, array_scope
 from deepcore.errors import ConfigError, DeviceError, GraphError, IndexRangeError, ShapeError, got, message
-from deepcore.functions import activation, conv, linalg
+from deepcore.functions.activation import basic as activation
+from deepcore.functions.conv import conv2d as conv
 from deepcore.functions.dropout import Dropout as DropoutFunction
-from deepcore.functions.loss import SoftmaxCrossEntropy
-from deepcore.functions.norm import BatchNorm, BatchNormEval
-from deepcore.functions.pool import MaxPool2d, Windows
+from deepcore.functions.linalg import products as linalg
+from deepcore.functions.loss.classification import SoftmaxCrossEntropy
+from deepcore.functions.norm.batch_norm import BatchNorm, BatchNormEval
+from deepcore.functions.pool.pool2d import MaxPool2d, Windows
 from deepcore.random import Generator, default_generator
 
 

@@ -16,11 +16,11 @@ from deepcore.dtypes import float16, float32, is_floating
 from deepcore.errors import ConfigError, DTypeError, LinAlgError, ShapeError, got, message
 from deepcore.functions.arithmetic import abs, pow, sign, sqrt, where
 from deepcore.functions.axes import Dim, normalise_dim, normalise_dims
-from deepcore.functions.decomposition import cholesky, eigh, eigvalsh, qr, svd, svdvals
-from deepcore.functions.linalg import matmul
+from deepcore.functions.linalg.decomposition import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from deepcore.functions.linalg.products import matmul
+from deepcore.functions.linalg.solving import check_matrices, det, inv, slogdet, solve
 from deepcore.functions.reduce import amax, amin, sum
 from deepcore.functions.shape import cast, movedim, reshape
-from deepcore.functions.solving import check_matrices, det, inv, slogdet, solve
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor

@@ -4,91 +4,92 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-# Under private names, because an op such as `pad` takes over the name of its family here.
-from deepcore.functions import activation as _activation
-from deepcore.functions import adaptive_pool as _adaptive_pool
 from deepcore.functions import arithmetic as _arithmetic
 from deepcore.functions import arranging as _arranging
-from deepcore.functions import attention as _attention
-from deepcore.functions import box_losses as _box_losses
-from deepcore.functions import boxes as _boxes
-from deepcore.functions import columns as _columns
-from deepcore.functions import conv as _conv
-from deepcore.functions import conv_nd as _conv_nd
-from deepcore.functions import detection as _detection
-from deepcore.functions import distance_loss as _distance_loss
 from deepcore.functions import dropout as _dropout
-from deepcore.functions import einsum as _einsum
-from deepcore.functions import embedding as _embedding
-from deepcore.functions import gates as _gates
-from deepcore.functions import gathering as _gathering
-from deepcore.functions import group_norm as _group_norm
-from deepcore.functions import indexing as _indexing
-from deepcore.functions import layer_norm as _layer_norm
-from deepcore.functions import linalg as _linalg
-from deepcore.functions import loss as _loss
-from deepcore.functions import lp_pool as _lp_pool
-from deepcore.functions import masking as _masking
-from deepcore.functions import max_unpool as _max_unpool
-from deepcore.functions import norm as _norm
-from deepcore.functions import normalize as _normalize
 from deepcore.functions import pad as _pad
-from deepcore.functions import pool as _pool
-from deepcore.functions import pool1d as _pool1d
-from deepcore.functions import pool3d as _pool3d
-from deepcore.functions import probability_loss as _probability_loss
-from deepcore.functions import rectifiers as _rectifiers
-from deepcore.functions import recurrent as _recurrent
 from deepcore.functions import reduce as _reduce
-from deepcore.functions import resample as _resample
-from deepcore.functions import roi as _roi
-from deepcore.functions import segmentation_loss as _segmentation_loss
-from deepcore.functions import sequence_loss as _sequence_loss
 from deepcore.functions import shape as _shape
-from deepcore.functions import sorting as _sorting
-from deepcore.functions import vision as _vision
-from deepcore.functions.activation import *
-from deepcore.functions.adaptive_pool import *
+
+# Under private names, because an op such as `pad` takes over the name of its family here.
+from deepcore.functions.activation import basic as _activation
+from deepcore.functions.activation import gates as _gates
+from deepcore.functions.activation import rectifiers as _rectifiers
+from deepcore.functions.activation.basic import *
+from deepcore.functions.activation.gates import *
+from deepcore.functions.activation.rectifiers import *
 from deepcore.functions.arithmetic import *
 from deepcore.functions.arranging import *
-from deepcore.functions.attention import *
-from deepcore.functions.box_losses import *
-from deepcore.functions.boxes import *
-from deepcore.functions.columns import *
-from deepcore.functions.conv import *
-from deepcore.functions.conv_nd import *
-from deepcore.functions.detection import *
-from deepcore.functions.distance_loss import *
+from deepcore.functions.conv import columns as _columns
+from deepcore.functions.conv import conv2d as _conv
+from deepcore.functions.conv import conv_nd as _conv_nd
+from deepcore.functions.conv.columns import *
+from deepcore.functions.conv.conv2d import *
+from deepcore.functions.conv.conv_nd import *
 from deepcore.functions.dropout import *
-from deepcore.functions.einsum import *
-from deepcore.functions.embedding import *
-from deepcore.functions.gates import *
-from deepcore.functions.gathering import *
-from deepcore.functions.group_norm import *
-from deepcore.functions.indexing import *
-from deepcore.functions.layer_norm import *
-from deepcore.functions.linalg import *
-from deepcore.functions.loss import *
-from deepcore.functions.lp_pool import *
-from deepcore.functions.masking import *
-from deepcore.functions.max_unpool import *
-from deepcore.functions.norm import *
-from deepcore.functions.normalize import *
+from deepcore.functions.index import embedding as _embedding
+from deepcore.functions.index import gathering as _gathering
+from deepcore.functions.index import indexing as _indexing
+from deepcore.functions.index import masking as _masking
+from deepcore.functions.index import sorting as _sorting
+from deepcore.functions.index.embedding import *
+from deepcore.functions.index.gathering import *
+from deepcore.functions.index.indexing import *
+from deepcore.functions.index.masking import *
+from deepcore.functions.index.sorting import *
+from deepcore.functions.linalg import einsum as _einsum
+from deepcore.functions.linalg import products as _linalg
+from deepcore.functions.linalg.einsum import *
+from deepcore.functions.linalg.products import *
+from deepcore.functions.loss import classification as _loss
+from deepcore.functions.loss import distance as _distance_loss
+from deepcore.functions.loss import probability as _probability_loss
+from deepcore.functions.loss import segmentation as _segmentation_loss
+from deepcore.functions.loss import sequence as _sequence_loss
+from deepcore.functions.loss.classification import *
+from deepcore.functions.loss.distance import *
+from deepcore.functions.loss.probability import *
+from deepcore.functions.loss.segmentation import *
+from deepcore.functions.loss.sequence import *
+from deepcore.functions.norm import batch_norm as _norm
+from deepcore.functions.norm import group_norm as _group_norm
+from deepcore.functions.norm import layer_norm as _layer_norm
+from deepcore.functions.norm import normalize as _normalize
+from deepcore.functions.norm.batch_norm import *
+from deepcore.functions.norm.group_norm import *
+from deepcore.functions.norm.layer_norm import *
+from deepcore.functions.norm.normalize import *
 from deepcore.functions.pad import *
-from deepcore.functions.pool import *
-from deepcore.functions.pool1d import *
-from deepcore.functions.pool3d import *
-from deepcore.functions.probability_loss import *
-from deepcore.functions.rectifiers import *
-from deepcore.functions.recurrent import *
+from deepcore.functions.pool import adaptive as _adaptive_pool
+from deepcore.functions.pool import lp_pool as _lp_pool
+from deepcore.functions.pool import max_unpool as _max_unpool
+from deepcore.functions.pool import pool1d as _pool1d
+from deepcore.functions.pool import pool2d as _pool
+from deepcore.functions.pool import pool3d as _pool3d
+from deepcore.functions.pool.adaptive import *
+from deepcore.functions.pool.lp_pool import *
+from deepcore.functions.pool.max_unpool import *
+from deepcore.functions.pool.pool1d import *
+from deepcore.functions.pool.pool2d import *
+from deepcore.functions.pool.pool3d import *
 from deepcore.functions.reduce import *
-from deepcore.functions.resample import *
-from deepcore.functions.roi import *
-from deepcore.functions.segmentation_loss import *
-from deepcore.functions.sequence_loss import *
+from deepcore.functions.sequence import attention as _attention
+from deepcore.functions.sequence import recurrent as _recurrent
+from deepcore.functions.sequence.attention import *
+from deepcore.functions.sequence.recurrent import *
 from deepcore.functions.shape import *
-from deepcore.functions.sorting import *
-from deepcore.functions.vision import *
+from deepcore.functions.vision import box_losses as _box_losses
+from deepcore.functions.vision import boxes as _boxes
+from deepcore.functions.vision import detection as _detection
+from deepcore.functions.vision import resample as _resample
+from deepcore.functions.vision import roi as _roi
+from deepcore.functions.vision import sampling as _vision
+from deepcore.functions.vision.box_losses import *
+from deepcore.functions.vision.boxes import *
+from deepcore.functions.vision.detection import *
+from deepcore.functions.vision.resample import *
+from deepcore.functions.vision.roi import *
+from deepcore.functions.vision.sampling import *
 
 if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum of lists
     _FAMILIES = (

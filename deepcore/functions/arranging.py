@@ -11,7 +11,7 @@ from deepcore.autograd.function import Function
 from deepcore.dtypes import int64, is_floating
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.axes import flat_ints, normalise_dim
-from deepcore.functions.indexing import getitem
+from deepcore.functions.index.indexing import getitem
 from deepcore.functions.reduce import sum
 from deepcore.functions.shape import broadcast_to, clone, reshape, stack
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.errors import ConfigError, message
-from deepcore.functions.linalg import same_dtype
+from deepcore.functions.linalg.products import same_dtype
 from deepcore.random import Generator, default_generator
 
 if TYPE_CHECKING:

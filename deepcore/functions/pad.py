@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
-from deepcore.functions.indexing import getitem
+from deepcore.functions.index.indexing import getitem
 from deepcore.functions.shape import cat, flip
 
 if TYPE_CHECKING:

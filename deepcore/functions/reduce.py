@@ -10,7 +10,7 @@ from deepcore.dtypes import int64, is_floating
 from deepcore.errors import DTypeError, ShapeError, got, message
 from deepcore.functions.arithmetic import exp, log, maximum, minimum, sqrt, where
 from deepcore.functions.axes import Dim, keep_dims, normalise_dim, normalise_dims
-from deepcore.functions.gathering import ScatterAlong
+from deepcore.functions.index.gathering import ScatterAlong
 from deepcore.functions.shape import broadcast_to, flip, permute, reshape, stack
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from deepcore.autograd.function import Function
 from deepcore.dtypes import result_type
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.axes import flat_ints, normalise_dim, normalise_dims
-from deepcore.functions.indexing import getitem
+from deepcore.functions.index.indexing import getitem
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor

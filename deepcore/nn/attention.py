@@ -11,7 +11,7 @@ from deepcore.autograd import wrap
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions import broadcast_to, cat, chunk, matmul, permute, reshape, transpose, unsqueeze
-from deepcore.functions.attention import dot_product_weights
+from deepcore.functions.sequence.attention import dot_product_weights
 from deepcore.nn import args, init
 from deepcore.nn.linear import Linear
 from deepcore.nn.module import Module

@@ -11,7 +11,7 @@ from deepcore import functions as fn
 from deepcore.autograd.mode import state
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.errors import DeviceError, DTypeError, GraphError, ShapeError, got, message
-from deepcore.functions.indexing import plain_index
+from deepcore.functions.index.indexing import plain_index
 from deepcore.functions.shape import to_backend
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Activations: elementwise, and softmax along an axis. deepcore.functions collects them."""

@@ -1,0 +1,1 @@
+"""Convolution, transposed convolution, and the columns that they are made of. deepcore.functions collects them."""

@@ -1,0 +1,1 @@
+"""Reading and writing at places: indices, gathers, embeddings, masks, sorting. deepcore.functions collects them."""

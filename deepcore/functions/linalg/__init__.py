@@ -1,0 +1,1 @@
+"""Linear algebra: products, solutions, decompositions. deepcore.functions collects them."""

@@ -1,0 +1,1 @@
+"""Sequences: recurrent layers and attention. deepcore.functions collects them."""

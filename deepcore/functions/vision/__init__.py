@@ -1,0 +1,1 @@
+"""Images: sampling, resizing, boxes and regions. deepcore.functions collects them."""
