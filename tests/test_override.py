@@ -195,3 +195,18 @@ def _seconds(function):
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
+
+
+def test_private_helpers_of_the_mixins_do_not_clash():
+    """A backend is put together from many classes: a private name that two of them use would be overridden unseen."""
+    from deepcore.backends.cpu import CpuBackend
+    from deepcore.backends.cuda import CudaBackend
+    from deepcore.backends.strict import StrictBackend
+
+    for cls in (CpuBackend, CudaBackend, StrictBackend):
+        owners: dict[str, list[str]] = {}
+        for base in cls.__mro__[:-1]:
+            for name in vars(base):
+                if name.startswith("_") and not name.startswith("__"):
+                    owners.setdefault(name, []).append(base.__name__)
+        assert {name: classes for name, classes in owners.items() if len(classes) > 1} == {}
