@@ -19,8 +19,9 @@ import numpy as np
 
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
-from deepcore.functions.arithmetic import log, where
+from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
+from deepcore.functions.elementwise import log
 from deepcore.functions.reduce import sum
 from deepcore.tensor import Tensor
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import float16, float32, is_floating
 from deepcore.errors import ConfigError, DTypeError, LinAlgError, ShapeError, got, message
-from deepcore.functions.arithmetic import abs, pow, sign, sqrt, where
+from deepcore.functions.arithmetic import pow, where
 from deepcore.functions.axes import Dim, normalise_dim, normalise_dims
+from deepcore.functions.elementwise import abs, sign, sqrt
 from deepcore.functions.linalg.decomposition import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from deepcore.functions.linalg.products import matmul
 from deepcore.functions.linalg.solving import check_matrices, det, inv, slogdet, solve

@@ -10,8 +10,9 @@ import numpy as np
 from deepcore import creation
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
-from deepcore.functions.arithmetic import clamp, sqrt
+from deepcore.functions.arithmetic import clamp
 from deepcore.functions.axes import flat_ints
+from deepcore.functions.elementwise import sqrt
 from deepcore.functions.shape import broadcast_to
 from deepcore.random import Generator
 from deepcore.tensor import Tensor

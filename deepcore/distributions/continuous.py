@@ -9,7 +9,8 @@ import numpy as np
 
 from deepcore import creation
 from deepcore.distributions.base import Distribution, broadcast, parameters, require
-from deepcore.functions.arithmetic import abs, clamp, log, log1p, sign, where
+from deepcore.functions.arithmetic import clamp, where
+from deepcore.functions.elementwise import abs, log, log1p, sign
 from deepcore.random import Generator
 from deepcore.tensor import Tensor
 

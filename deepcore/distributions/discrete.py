@@ -11,8 +11,9 @@ from deepcore import creation
 from deepcore.distributions.base import Distribution, broadcast, clamped, one_of, require
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.activation.basic import log_softmax, sigmoid, softmax
-from deepcore.functions.arithmetic import clamp, exp, log, log1p, where
+from deepcore.functions.arithmetic import clamp, where
 from deepcore.functions.axes import flat_ints
+from deepcore.functions.elementwise import exp, log, log1p
 from deepcore.functions.loss.classification import binary_cross_entropy_with_logits
 from deepcore.functions.reduce import cumsum, sum
 from deepcore.functions.shape import cast, unsqueeze

@@ -10,7 +10,8 @@ from deepcore.distributions.base import Distribution
 from deepcore.distributions.continuous import Laplace, Normal, Uniform
 from deepcore.distributions.discrete import Bernoulli, Categorical
 from deepcore.errors import ConfigError, ShapeError, got, message
-from deepcore.functions.arithmetic import abs, exp, log, where
+from deepcore.functions.arithmetic import where
+from deepcore.functions.elementwise import abs, exp, log
 from deepcore.functions.reduce import sum
 from deepcore.tensor import Tensor
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deepcore.functions import arithmetic as _arithmetic
 from deepcore.functions import arranging as _arranging
 from deepcore.functions import dropout as _dropout
+from deepcore.functions import elementwise as _elementwise
 from deepcore.functions import pad as _pad
 from deepcore.functions import reduce as _reduce
 from deepcore.functions import shape as _shape
@@ -27,6 +28,7 @@ from deepcore.functions.conv.columns import *
 from deepcore.functions.conv.conv2d import *
 from deepcore.functions.conv.conv_nd import *
 from deepcore.functions.dropout import *
+from deepcore.functions.elementwise import *
 from deepcore.functions.index import embedding as _embedding
 from deepcore.functions.index import gathering as _gathering
 from deepcore.functions.index import indexing as _indexing
@@ -106,6 +108,7 @@ if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum o
         _detection,
         _distance_loss,
         _dropout,
+        _elementwise,
         _einsum,
         _embedding,
         _gates,

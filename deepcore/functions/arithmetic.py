@@ -1,4 +1,4 @@
-"""Arithmetic and elementwise mathematics, with broadcasting and PyTorch's dtype rules.
+"""Arithmetic of two operands and choices between values, with broadcasting and PyTorch's dtype rules.
 
 Each Function states the derivative of one formula; gradients are summed back over broadcast axes by the engine.
 """
@@ -8,31 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
-from deepcore.dtypes import floating, promote, promote_floating
+from deepcore.dtypes import promote, promote_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
+from deepcore.functions.elementwise import log
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
 
 
 __all__ = [
-    "abs",
     "add",
     "clamp",
     "clip",
-    "cos",
     "div",
-    "exp",
-    "log",
-    "log1p",
     "maximum",
     "minimum",
     "mul",
-    "neg",
     "pow",
-    "sign",
-    "sin",
-    "sqrt",
     "square",
     "sub",
     "where",
@@ -180,130 +172,6 @@ def _to_the_chosen(gy: Any, operands: tuple[Any, ...], greater: bool) -> tuple[A
     return first, gy - first
 
 
-class _Unary(Function):
-    """An elementwise op on one array; integers become floating where the op needs it."""
-
-    needs_floating = True
-
-    def forward(self, x: Any) -> Any:
-        x0 = floating(x) if self.needs_floating else x
-        y = self.compute(x0)
-        self.keep(x, y)
-        return y
-
-    def compute(self, x: Any) -> Any:
-        raise NotImplementedError
-
-    def keep(self, x: Any, y: Any) -> None:
-        """Save what the derivative needs."""
-        self.saved = (x,)
-
-
-class Neg(_Unary):
-    needs_floating = False
-
-    def compute(self, x: Any) -> Any:
-        return -x
-
-    def keep(self, x: Any, y: Any) -> None:
-        pass
-
-    def backward(self, gy: Any) -> Any:
-        return -gy
-
-
-class Abs(_Unary):
-    needs_floating = False
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.abs(x)
-
-    def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy * sign(x)
-
-
-class Sign(_Unary):
-    needs_floating = False
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.sign(x)
-
-    def keep(self, x: Any, y: Any) -> None:
-        pass
-
-    def backward(self, gy: Any) -> Any:
-        return gy * 0
-
-
-class Exp(_Unary):
-    may_overflow = True
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.exp(x)
-
-    def keep(self, x: Any, y: Any) -> None:
-        self.saved = (y,)
-
-    def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        return gy * y
-
-
-class Log(_Unary):
-    may_overflow = True
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.log(x)
-
-    def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy / x
-
-
-class Log1p(_Unary):
-    may_overflow = True
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.log1p(x)
-
-    def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy / (x + 1)
-
-
-class Sqrt(_Unary):
-    may_overflow = True
-
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.sqrt(x)
-
-    def keep(self, x: Any, y: Any) -> None:
-        self.saved = (y,)
-
-    def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        return gy / (2 * y)
-
-
-class Sin(_Unary):
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.sin(x)
-
-    def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy * cos(x)
-
-
-class Cos(_Unary):
-    def compute(self, x: Any) -> Any:
-        return self.backend.xp.cos(x)
-
-    def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return -gy * sin(x)
-
-
 class Clamp(Function):
     """Values limited to [low, high]; the gradient passes inside and at the limits, as in PyTorch."""
 
@@ -384,54 +252,9 @@ def minimum(x: Tensor, other: Any) -> Tensor:
     return Minimum()(x, other)
 
 
-def neg(x: Tensor) -> Tensor:
-    """-x."""
-    return Neg()(x)
-
-
-def abs(x: Tensor) -> Tensor:
-    """|x|; the gradient at 0 is 0."""
-    return Abs()(x)
-
-
-def sign(x: Tensor) -> Tensor:
-    """-1, 0 or 1; its gradient is 0."""
-    return Sign()(x)
-
-
-def exp(x: Tensor) -> Tensor:
-    """e ** x."""
-    return Exp()(x)
-
-
-def log(x: Tensor) -> Tensor:
-    """Natural logarithm; -inf at 0 and NaN below."""
-    return Log()(x)
-
-
-def log1p(x: Tensor) -> Tensor:
-    """log(1 + x), exact for small x."""
-    return Log1p()(x)
-
-
-def sqrt(x: Tensor) -> Tensor:
-    """Square root; NaN below 0."""
-    return Sqrt()(x)
-
-
 def square(x: Tensor) -> Tensor:
     """x * x."""
     return Mul()(x, x)
-
-
-def sin(x: Tensor) -> Tensor:
-    """Sine of x in radians."""
-    return Sin()(x)
-
-
-def cos(x: Tensor) -> Tensor:
-    """Cosine of x in radians."""
-    return Cos()(x)
 
 
 def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.dtypes import int64, is_floating
 from deepcore.errors import DTypeError, ShapeError, got, message
-from deepcore.functions.arithmetic import exp, log, maximum, minimum, sqrt, where
+from deepcore.functions.arithmetic import maximum, minimum, where
 from deepcore.functions.axes import Dim, keep_dims, normalise_dim, normalise_dims
+from deepcore.functions.elementwise import exp, log, sqrt
 from deepcore.functions.index.gathering import ScatterAlong
 from deepcore.functions.shape import broadcast_to, flip, permute, reshape, stack
 

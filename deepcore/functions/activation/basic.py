@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.dtypes import floating
 from deepcore.errors import ShapeError, got, message
-from deepcore.functions.arithmetic import exp, where
+from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
+from deepcore.functions.elementwise import exp
 from deepcore.functions.reduce import sum
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from deepcore.autograd.function import Function
 from deepcore.dtypes import floating
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
 from deepcore.functions.activation.basic import sigmoid, softmax, tanh
-from deepcore.functions.arithmetic import abs, clamp, exp, where
+from deepcore.functions.arithmetic import clamp, where
 from deepcore.functions.axes import normalise_dim
+from deepcore.functions.elementwise import abs, exp
 from deepcore.functions.index.indexing import getitem
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.dtypes import floating
 from deepcore.errors import ConfigError, ShapeError, got, message
-from deepcore.functions.arithmetic import exp, where
+from deepcore.functions.arithmetic import where
+from deepcore.functions.elementwise import exp
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.shape import reshape
 

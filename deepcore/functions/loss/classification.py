@@ -10,7 +10,8 @@ from deepcore.autograd.variable import wrap
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DeviceError, DTypeError, IndexRangeError, ShapeError, got, message, nearest
 from deepcore.functions.activation.basic import log_softmax, sigmoid
-from deepcore.functions.arithmetic import abs, clamp, exp, log, log1p, where
+from deepcore.functions.arithmetic import clamp, where
+from deepcore.functions.elementwise import abs, exp, log, log1p
 from deepcore.functions.index.indexing import getitem
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import mean, sum

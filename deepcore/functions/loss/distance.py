@@ -11,8 +11,9 @@ from deepcore.autograd.function import Function
 from deepcore.dtypes import float16, float32, is_floating, result_type
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.activation.gates import logsigmoid
-from deepcore.functions.arithmetic import abs, clamp, minimum, sign, sqrt, where
+from deepcore.functions.arithmetic import clamp, minimum, where
 from deepcore.functions.axes import normalise_dim
+from deepcore.functions.elementwise import abs, sign, sqrt
 from deepcore.functions.loss.classification import _check_reduction, _reduce, _same_shape, l1_loss
 from deepcore.functions.reduce import amax, amin, sum
 from deepcore.functions.shape import Cast

@@ -10,7 +10,8 @@ import numpy as np
 
 from deepcore.autograd.variable import Variable
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message, nearest
-from deepcore.functions.arithmetic import clamp, exp, log, where
+from deepcore.functions.arithmetic import clamp, where
+from deepcore.functions.elementwise import exp, log
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.loss.classification import (
     _check_reduction,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.activation.basic import sigmoid
-from deepcore.functions.arithmetic import exp, where
+from deepcore.functions.arithmetic import where
+from deepcore.functions.elementwise import exp
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.loss.classification import (
     _check_reduction,

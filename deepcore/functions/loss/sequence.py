@@ -13,7 +13,8 @@ from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.ctc import endings, states_of
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DeviceError, DTypeError, IndexRangeError, ShapeError, got, message
-from deepcore.functions.arithmetic import clamp, exp, log, maximum, where
+from deepcore.functions.arithmetic import clamp, maximum, where
+from deepcore.functions.elementwise import exp, log
 from deepcore.functions.index.indexing import getitem
 from deepcore.functions.loss.classification import _check_reduction, _reduce
 from deepcore.functions.reduce import logsumexp

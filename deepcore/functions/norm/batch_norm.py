@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.errors import ShapeError, got, message
-from deepcore.functions.arithmetic import sqrt
+from deepcore.functions.elementwise import sqrt
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import mean, sum
 from deepcore.functions.shape import reshape

@@ -11,7 +11,7 @@ import numpy as np
 from deepcore.autograd.function import Function
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ShapeError, got, message
-from deepcore.functions.arithmetic import sqrt
+from deepcore.functions.elementwise import sqrt
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import mean
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ConfigError, ShapeError, got, message
-from deepcore.functions.arithmetic import abs, clamp, sqrt, where
+from deepcore.functions.arithmetic import clamp, where
 from deepcore.functions.axes import Dim
+from deepcore.functions.elementwise import abs, sqrt
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import amax, amin, sum
 from deepcore.functions.shape import cast

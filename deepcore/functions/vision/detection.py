@@ -14,7 +14,8 @@ from deepcore import dtypes
 from deepcore.autograd.variable import wrap
 from deepcore.devices import backend_for
 from deepcore.errors import ConfigError, DeviceError, DTypeError, ShapeError, got, message
-from deepcore.functions.arithmetic import clamp, exp, log
+from deepcore.functions.arithmetic import clamp
+from deepcore.functions.elementwise import exp, log
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.shape import reshape, stack, unbind, unsqueeze
 from deepcore.functions.vision.boxes import check_boxes
