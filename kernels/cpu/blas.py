@@ -1,4 +1,4 @@
-"""One BLAS thread inside kernels whose prange loops keep all cores busy already."""
+"""One BLAS thread while the team of threads keeps all cores busy already."""
 
 from __future__ import annotations
 
