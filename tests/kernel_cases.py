@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tolerance import assert_close
+from deepcore.check.tolerance import assert_close
 
 Arguments = Callable[["Numbers"], tuple]
 

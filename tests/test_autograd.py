@@ -9,8 +9,8 @@ import pytest
 
 import deepcore as dc
 from deepcore import functional as F
+from deepcore.check.tolerance import STEP, assert_derivative_close
 from deepcore.errors import GraphError
-from tolerance import STEP, assert_derivative_close
 
 
 def leaf(*values: float, device: str = "numpy") -> dc.Tensor:

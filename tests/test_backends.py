@@ -16,7 +16,7 @@ import pytest
 import deepcore.backends as backends
 from backend_cases import CASES, Case
 from deepcore.backends import Backend, DeviceError, DTypeError, ShapeError, get_backend
-from tolerance import assert_close
+from deepcore.check.tolerance import assert_close
 
 REFERENCE = get_backend("numpy")
 RANDOM = {"philox", "uniform", "normal", "dropout"}  # in test_random_bits.py, bit by bit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opdb import all_cases
+from deepcore.check.opdb import all_cases
 
 TESTS = Path(__file__).parent
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepcore.check.tolerance import assert_close
 from deepcore.kernels.cuda.gemm import CublasGemm, layout
-from tolerance import assert_close
 
 
 class FakeCublas:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from deepcore.backends import DeviceError, get_backend
+from deepcore.check.tolerance import assert_close
 from deepcore.kernels.cuda.diagnose import diagnose
 from kernel_cases import CASES, KernelCase, check
-from tolerance import assert_close
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::RuntimeWarning:deepcore.backends.base")]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import deepcore as dc
-import oracles_detection as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import host
+from deepcore.check.oracles import detection as oracles
+from deepcore.check.tolerance import STEP, assert_close, assert_derivative_close
 from deepcore.errors import DeviceError
-from opdb import host
-from tolerance import STEP, assert_close, assert_derivative_close
 
 
 def boxes(rng: np.random.Generator, count: int) -> np.ndarray:

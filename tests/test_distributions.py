@@ -10,8 +10,8 @@ from scipy import special, stats
 
 import deepcore as dc
 from deepcore import distributions as D
+from deepcore.check.tolerance import STEP, assert_close, assert_derivative_close
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from tolerance import STEP, assert_close, assert_derivative_close
 
 RNG = np.random.default_rng(3)
 PROBS = RNG.uniform(0.1, 0.9, (3, 1))

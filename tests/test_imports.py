@@ -15,9 +15,11 @@ import pytest
 from deepcore.bench.startup import import_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"deepcore": ROOT / "deepcore"} | {
-    f"deepcore.{name}": ROOT / name for name in ("backends", "kernels", "bench")
-}
+FOLDERS = (
+    {"deepcore": ROOT / "deepcore"}
+    | {f"deepcore.{name}": ROOT / name for name in ("backends", "kernels", "bench")}
+    | {f"deepcore.check.{name}": ROOT / "tests" / name for name in ("cases", "oracles")}
+)
 
 # Lowest first. A module may import its own part and every part below it. Parts of one line stand side by side: they do
 # not import each other, except those in TOGETHER, which are one thing in several files.
@@ -32,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nn", "layers", "gradient", "information", "distributions"),
     ("data", "optim", "models"),
     ("train",),
+    ("check", "lockstep"),
     ("bench", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -40,7 +43,7 @@ TOGETHER = [{"arrays", "devices"}, {"functions", "functional", "linalg"}, {"tens
 # errors.py may be used by every part of deepcore/. It re-exports backends/errors.py, so it stands just above that.
 ERRORS = "errors"
 # Programs may use the package as a user does, by `import deepcore`.
-PROGRAMS = ("train", "bench", "cli", "__main__")
+PROGRAMS = ("train", "check", "lockstep", "bench", "cli", "__main__")
 
 CUDA_LIBRARIES = ("cupy", "cupyx", "cupy_backends", "cuda", "nvmath")
 HEAVY = ("cupy", "numba", "llvmlite", "scipy", "sklearn", "matplotlib", "torch", "typer", "rich", "PIL", "pooch")

@@ -13,8 +13,8 @@ import pytest
 
 import deepcore as dc
 from deepcore import functional as F
-from opdb import host
-from tolerance import assert_close
+from deepcore.check.opdb import host
+from deepcore.check.tolerance import assert_close
 
 SAME_CODE = ("numpy", "strict", "simulator")
 

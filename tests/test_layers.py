@@ -12,9 +12,9 @@ import pytest
 import deepcore as dc
 from deepcore import gradient, layers
 from deepcore.backends import get_backend
+from deepcore.check.tolerance import DIFFERENCE_C, assert_close
 from deepcore.errors import ConfigError, DeviceError, DTypeError, GraphError, IndexRangeError, ShapeError
 from deepcore.gradient import numerical_gradient
-from tolerance import DIFFERENCE_C, assert_close
 
 RNG = np.random.default_rng(11)
 

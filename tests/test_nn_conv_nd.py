@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import deepcore as dc
-import oracles_conv_nd
-import oracles_resample
 from deepcore import nn
+from deepcore.check.opdb import host, normal
+from deepcore.check.oracles import conv_nd as oracles_conv_nd
+from deepcore.check.oracles import resample as oracles_resample
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError
-from opdb import host, normal
-from tolerance import assert_close
 
 SHAPES = {1: (2, 4, 7), 3: (2, 4, 4, 3, 5)}
 

@@ -8,8 +8,8 @@ import pytest
 import deepcore as dc
 from deepcore import functional as F
 from deepcore import nn
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError
-from tolerance import assert_close
 
 RNG = np.random.default_rng(7)
 X = RNG.uniform(-4, 4, (3, 4))

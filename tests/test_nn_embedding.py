@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import deepcore as dc
-from cases import linear_algebra
 from deepcore import linalg, nn
+from deepcore.check.cases import linear_algebra
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError, LinAlgError, ShapeError
-from tolerance import assert_close
 
 RNG = np.random.default_rng(11)
 

@@ -10,8 +10,8 @@ import pytest
 import deepcore as dc
 from deepcore import functional as F
 from deepcore import nn
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError, DeviceError
-from tolerance import assert_close
 
 RNG = np.random.default_rng(5)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import deepcore as dc
-import oracles_recurrent as oracles
 from deepcore import nn
+from deepcore.check.oracles import recurrent as oracles
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError, DeviceError, DTypeError, ShapeError
 from deepcore.nn.utils import rnn as packing
-from tolerance import assert_close
 
 LENGTHS = [2, 4, 1]
 KINDS = [

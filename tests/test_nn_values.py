@@ -10,8 +10,8 @@ import pytest
 
 import deepcore as dc
 from deepcore import nn
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError, DeviceError, RunError, ShapeError
-from tolerance import assert_close
 
 RNG = np.random.default_rng(7)
 

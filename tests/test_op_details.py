@@ -7,9 +7,9 @@ import pytest
 
 import deepcore as dc
 from deepcore import functional as F
+from deepcore.check.opdb import host
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import DTypeError
-from opdb import host
-from tolerance import assert_close
 
 NAN = float("nan")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,20 @@ import pytest
 import deepcore as dc
 from deepcore import functions
 from deepcore.autograd import Function
-from opdb import FLOATS, OpCase, Sample, all_cases, host, is_float, outputs, to_tensors
-from tolerance import STEP, assert_close, assert_derivative_close
+from deepcore.check.measure import (
+    REFERENCE,
+    agreement,
+    call,
+    double_gradients,
+    gradients,
+    random_like,
+    values,
+    vjp,
+)
+from deepcore.check.opdb import FLOATS, OpCase, Sample, all_cases, host, is_float, outputs, to_tensors
+from deepcore.check.tolerance import assert_close
 
 CASES = all_cases()
-REFERENCE = "numpy"
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 differentiable_cases = pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=str)
@@ -44,51 +51,6 @@ def naming(sample: Sample, *more: object) -> Iterator[None]:
         raise
 
 
-def call(case: OpCase, sample: Sample, device: str, dtype: str = "float64", grad: bool = False) -> tuple[list, list]:
-    """(inputs, outputs) of the op on a sample, as tensors; with `grad` the sample's inputs require a gradient."""
-    args = to_tensors(sample.cast(dtype), device, sample.diff if grad else ())
-    return args, outputs(case.op(*args, **sample.kwargs))
-
-
-def random_like(arrays: list[np.ndarray], seed: int) -> list[np.ndarray]:
-    """For each array random numbers of the same shape, as float64."""
-    rng = np.random.default_rng(seed)
-    return [np.asarray(rng.uniform(0.5, 1.5, a.shape) * rng.choice([-1.0, 1.0], a.shape)) for a in arrays]
-
-
-def unit(direction: np.ndarray) -> np.ndarray:
-    """The direction with length one: the error of a central difference does not grow with the number of elements."""
-    return direction / max(1.0, float(np.linalg.norm(direction)))
-
-
-def vjp(case: OpCase, sample: Sample, device: str, dtype: str = "float64") -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(values, gradients) with random cotangents: gradients of the sum of outputs times cotangents."""
-    args, results = call(case, sample, device, dtype, grad=True)
-    cotangents = random_like([np.empty(y.shape) for y in results], seed=1)
-    pairs = [(y, v) for y, v in zip(results, cotangents, strict=True) if is_float(y)]
-    grads = dc.autograd.grad(
-        [y for y, _ in pairs],
-        [args[i] for i in sample.diff],
-        [dc.tensor(v.astype(y.dtype), device=device) for y, v in pairs],
-    )
-    for i, g in zip(sample.diff, grads, strict=True):
-        assert g.shape == args[i].shape
-        assert np.dtype(g.dtype) == np.dtype(args[i].dtype)
-        assert g.device == args[i].device
-    return [host(y) for y in results], [host(g) for g in grads]
-
-
-def expected_values(case: OpCase, sample: Sample, dtype: str) -> list[np.ndarray]:
-    """The oracle's values for the sample rounded to `dtype`, computed in float64 (integers as they are)."""
-    wide = [a.astype(np.float64) if _is(a, "f") else a for a in sample.cast(dtype)]
-    result = case.oracle(*wide, **sample.kwargs)
-    return [np.asarray(y) for y in (result if isinstance(result, (tuple, list)) else [result])]
-
-
-def _is(value: Any, kinds: str) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in kinds
-
-
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -96,17 +58,10 @@ def _is(value: Any, kinds: str) -> bool:
 def test_values_in_every_dtype(case: OpCase, device: str) -> None:
     """Values, shapes, dtype and device against the float64 oracle."""
     for sample in samples_for(case, device):
-        length = case.length(*sample.args, **sample.kwargs)
         for dtype in case.dtypes:
             with naming(sample, dtype):
-                results = call(case, sample, device, dtype)[1]
-                expected = expected_values(case, sample, dtype)
-                assert len(results) == len(expected)
-                assert np.dtype(results[0].dtype) == np.dtype(case.result_dtype(dtype))
-                for y, e in zip(results, expected, strict=True):
-                    assert y.device == device
-                    assert not y.requires_grad
-                    assert_close(host(y), e, y.dtype, length)
+                for comparison in values(case, sample, device, dtype):
+                    comparison.check()
 
 
 @every_case
@@ -115,30 +70,13 @@ def test_devices_agree_with_the_reference(case: OpCase, device: str) -> None:
     if device == REFERENCE:
         pytest.skip("it is the reference")
     for sample in samples_for(case, device):
-        length = case.length(*sample.args, **sample.kwargs)
         for dtype in (d for d in case.dtypes if d in FLOATS):
             with naming(sample, dtype):
-                if case.differentiable and sample.diff:
-                    (values, grads), (values_ref, grads_ref) = (
-                        vjp(case, sample, d, dtype) for d in (device, REFERENCE)
-                    )
-                    for g, e in zip(grads, grads_ref, strict=True):
-                        assert_close(g, e, dtype, length, "gradient")
-                else:
-                    values, values_ref = (
-                        [host(y) for y in call(case, sample, d, dtype)[1]] for d in (device, REFERENCE)
-                    )
-                for y, e in zip(values, values_ref, strict=True):
-                    assert_close(y, e, dtype, length)
+                for comparison in agreement(case, sample, device, dtype):
+                    comparison.check()
 
 
 # --- derivatives ------------------------------------------------------------------------------------------------------
-
-
-def central_difference(value: Callable[[np.ndarray], float], point: np.ndarray, direction: np.ndarray) -> float:
-    """The slope of `value` at `point` along a direction of length one, by the table's step."""
-    above, below = (value(np.asarray(point + step * direction)) for step in (STEP, -STEP))
-    return (above - below) / (2 * STEP)
 
 
 @differentiable_cases
@@ -150,24 +88,8 @@ def test_gradient(case: OpCase, device: str) -> None:
     for sample in samples_for(case, device):
         if sample.diff:
             with naming(sample):
-                check_gradient(case, sample, device)
-
-
-def check_gradient(case: OpCase, sample: Sample, device: str) -> None:
-    grads = vjp(case, sample, device)[1]
-    cotangents = random_like(expected_values(case, sample, "float64"), seed=1)
-
-    def value(i: int, moved: np.ndarray) -> float:
-        """The sum of outputs times cotangents with argument i moved."""
-        args = (*sample.args[:i], moved, *sample.args[i + 1 :])
-        ys = expected_values(case, replace(sample, args=args), "float64")
-        return sum(float((y * v).sum()) for y, v in zip(ys, cotangents, strict=True) if y.dtype.kind == "f")
-
-    for i, g in zip(sample.diff, grads, strict=True):
-        direction = unit(random_like([g], seed=2)[0])
-        numerical = central_difference(partial(value, i), sample.args[i], direction)
-        size = sum(v.size for v in cotangents)
-        assert_derivative_close(float((g * direction).sum()), numerical, size, f"gradient of argument {i}")
+                for comparison in gradients(case, sample, device):
+                    comparison.check()
 
 
 @differentiable_cases
@@ -178,38 +100,8 @@ def test_double_gradient(case: OpCase, device: str) -> None:
     for sample in samples_for(case, device):
         if sample.diff and not sample.empty:
             with naming(sample):
-                check_double_gradient(case, sample, device)
-
-
-def check_double_gradient(case: OpCase, sample: Sample, device: str) -> None:
-    """The inner product of the gradients with random weights, differentiated by the inputs and by the cotangents."""
-    shapes = [y.shape for y in call(case, sample, device)[1] if is_float(y)]
-    points = [*(sample.args[i] for i in sample.diff), *random_like([np.empty(s) for s in shapes], seed=1)]
-    weights = random_like([sample.args[i] for i in sample.diff], seed=3)
-
-    def inner_product(points: list[np.ndarray], create_graph: bool) -> tuple[list, Any]:
-        """(variables, product) with the inputs and then the cotangents at `points`."""
-        args = list(sample.args)
-        for i, x in zip(sample.diff, points, strict=False):
-            args[i] = x
-        tensors = to_tensors(args, device, sample.diff)
-        xs = [tensors[i] for i in sample.diff]
-        vs = to_tensors(points[len(xs) :], device, range(len(shapes)))
-        ys = [y for y in outputs(case.op(*tensors, **sample.kwargs)) if is_float(y)]
-        grads = dc.autograd.grad(ys, xs, vs, create_graph=create_graph)
-        products = [(g * dc.tensor(w, device=device)).sum() for g, w in zip(grads, weights, strict=True)]
-        return [*xs, *vs], sum(products[1:], products[0])
-
-    def value(k: int, moved: np.ndarray) -> float:
-        return inner_product([*points[:k], moved, *points[k + 1 :]], create_graph=False)[1].item()
-
-    variables, total = inner_product(points, create_graph=True)
-    for k, g in enumerate(dc.autograd.grad(total, variables, allow_unused=True)):
-        direction = unit(random_like([points[k]], seed=4)[0])
-        got = 0.0 if g is None else float((host(g) * direction).sum())
-        size = sum(p.size for p in points)
-        numerical = central_difference(partial(value, k), points[k], direction)
-        assert_derivative_close(got, numerical, size, f"second derivative by variable {k}")
+                for comparison in double_gradients(case, sample, device):
+                    comparison.check()
 
 
 @differentiable_cases

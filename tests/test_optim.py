@@ -10,8 +10,8 @@ import pytest
 
 import deepcore as dc
 from deepcore import nn, optim
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import ConfigError, DataError, DeviceError
-from tolerance import assert_close
 
 STEPS = 6
 SHAPES = [(3, 4), (5,), (2, 1, 3)]

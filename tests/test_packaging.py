@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
-PARTS = ("backends", "kernels", "bench")
+PARTS = {name.removeprefix("deepcore."): folder for name, folder in SETUPTOOLS["package-dir"].items() if "." in name}
 
 
 def run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -49,12 +49,14 @@ def test_all_parts_come_from_one_tree(tmp_path: Path) -> None:
     files = [Path(line) for line in run_python(code, tmp_path).stdout.splitlines()]
     home = files[0].parent
     beside = ROOT if home.parent == ROOT else home
-    assert [file.parent for file in files[1:]] == [beside / part for part in PARTS]
+    folders = PARTS.values() if home.parent == ROOT else [part.replace(".", "/") for part in PARTS]
+    assert [file.parent for file in files[1:]] == [beside / folder for folder in folders]
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_bare_import_is_refused(part: str) -> None:
-    result = run_python(f"import {part}", ROOT)
+    folder = ROOT / PARTS[part]
+    result = run_python(f"import {folder.name}", folder.parent)
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError")

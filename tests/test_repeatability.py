@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import deepcore as dc
-import oracles
 from deepcore import functional as F
 from deepcore import nn, optim
+from deepcore.check.oracles import basic as oracles
 
 STEPS = 100
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from opdb import OpCase, all_cases, outputs, to_tensors
+from deepcore.check.opdb import OpCase, all_cases, outputs, to_tensors
 
 ROOT = Path(__file__).parents[1]
 WITH_KERNELS = [case for case in all_cases() if case.kernels]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import deepcore as dc
+from deepcore.check.opdb import host
 from deepcore.errors import DeepcoreError, DeviceError, GraphError, ShapeError
-from opdb import host
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 

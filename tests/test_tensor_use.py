@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import deepcore as dc
+from deepcore.check.opdb import host
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import DeviceError, DTypeError, GraphError, ShapeError
-from opdb import host
-from tolerance import assert_close
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 

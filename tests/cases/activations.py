@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import deepcore as dc
-import oracles
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, OpCase, bad, normal, sample
+from deepcore.check.oracles import basic as oracles
 from deepcore.errors import ShapeError
-from opdb import FLOATS, OpCase, bad, normal, sample
 
 
 def _shapes(rng):

@@ -6,8 +6,8 @@ import operator
 
 import numpy as np
 
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, positive, sample
 from deepcore.errors import ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, positive, sample
 
 
 def _pairs(make_left, make_right):

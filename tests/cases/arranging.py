@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 import deepcore as dc
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 
 def _cumprod(x, dim):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles_recurrent as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.oracles import recurrent as oracles
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 
 def _three(rng, lead=(2,), rows=3, columns=4):

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-import oracles_conv_nd as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.oracles import conv_nd as oracles
 from deepcore.errors import DTypeError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 
 def _length(x, w, *rest, **kwargs):

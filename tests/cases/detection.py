@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles_detection as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, OpCase, bad, normal, sample
+from deepcore.check.oracles import detection as oracles
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import FLOATS, OpCase, bad, normal, sample
 
 
 def _boxes(rng, *shape):

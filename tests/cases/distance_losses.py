@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, positive, sample
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import OpCase, bad, normal, positive, sample
 
 
 def _everything(x, *rest, **kwargs):

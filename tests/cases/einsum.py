@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import deepcore as dc
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 _EQUATIONS = {
     "matrix product": ("ij,jk->ik", (2, 3), (3, 4)),

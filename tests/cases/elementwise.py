@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import deepcore as dc
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, normal, positive, sample
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, distinct, normal, positive, sample
 
 
 def _shapes(make):

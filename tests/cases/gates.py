@@ -6,8 +6,8 @@ import numpy as np
 from scipy import special
 
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 
 def _shapes(rng):

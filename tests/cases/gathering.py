@@ -6,8 +6,8 @@ import numpy as np
 
 import deepcore as dc
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, DTypeError, IndexRangeError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 # --- oracles: one element after another -------------------------------------------------------------------------------
 

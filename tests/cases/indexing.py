@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import DTypeError, IndexRangeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 
 def _pick(x, *arrays, key):

@@ -6,8 +6,8 @@ import numpy as np
 
 import deepcore as dc
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 _x = np.ones((2, 3))
 

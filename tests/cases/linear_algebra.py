@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 import deepcore as dc
-import oracles_linear_algebra as oracle
 from deepcore import linalg
+from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.oracles import linear_algebra as oracle
 from deepcore.errors import ConfigError, DTypeError, LinAlgError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 _FLOATS = ("float64", "float32")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, positive, sample
+from deepcore.check.oracles import basic as oracles
 from deepcore.errors import ConfigError, ShapeError
-from opdb import OpCase, bad, normal, positive, sample
 
 
 def _everything(x, *rest, **kwargs):

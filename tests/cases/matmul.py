@@ -8,8 +8,8 @@ import numpy as np
 
 import deepcore as dc
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 
 def _matmul_samples(rng):

@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
-import oracles as basic
-import oracles_norm_pool as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, distinct, normal, sample
+from deepcore.check.oracles import basic as basic
+from deepcore.check.oracles import norm_pool as oracles
 from deepcore.errors import ConfigError, DTypeError, IndexRangeError, ShapeError
-from opdb import OpCase, bad, distinct, normal, sample
 
 
 def _adaptive_samples(rng):

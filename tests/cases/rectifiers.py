@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from deepcore import functional as F
+from deepcore.check.opdb import FLOATS, OpCase, bad, normal, sample
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import FLOATS, OpCase, bad, normal, sample
 
 
 def _shapes(rng):

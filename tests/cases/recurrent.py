@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles_recurrent as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.oracles import recurrent as oracles
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 _T, _N, _D, _H = 3, 2, 3, 2
 _PACKED = (3, 2, 1)

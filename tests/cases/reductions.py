@@ -6,8 +6,8 @@ import numpy as np
 from scipy import special
 
 import deepcore as dc
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, normal, sample
 from deepcore.errors import DTypeError, ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, distinct, normal, sample
 
 
 def _everything(*args, **kwargs):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles_norm_pool as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, positive, sample
+from deepcore.check.oracles import norm_pool as oracles
 from deepcore.errors import ConfigError, DTypeError, ShapeError
-from opdb import OpCase, bad, normal, positive, sample
 
 
 def _layer_samples(rng):

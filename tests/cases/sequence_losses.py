@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-import oracles_probability as oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, sample
+from deepcore.check.oracles import probability as oracles
 from deepcore.errors import ConfigError, DTypeError, IndexRangeError, ShapeError
-from opdb import OpCase, bad, sample
 
 
 def _length(log_probs, *rest, **kwargs):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import deepcore as dc
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, sample
 from deepcore.errors import ShapeError
-from opdb import FLOATS, INTS, OpCase, bad, normal, sample
 
 _x = np.ones((2, 3))
 

@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 
-import oracles
 from deepcore import functional as F
+from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.oracles import basic as oracles
 from deepcore.errors import ConfigError, ShapeError
-from opdb import OpCase, bad, normal, sample
 
 
 def _grid_samples(rng):

@@ -55,7 +55,7 @@ def test_lenet_trains_as_on_the_reference() -> None:
     import deepcore as dc
     from deepcore import functional as F
     from deepcore import models, optim
-    from tolerance import assert_close
+    from deepcore.check.tolerance import assert_close
 
     rng = np.random.default_rng(0)
     images, labels = rng.standard_normal((2, 1, 16, 16)).astype("float32"), np.array([3, 7])

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-import oracles
+from deepcore.check.oracles import basic as oracles
 
 # --- normalisation ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
-"""The op database: ONE entry for an op buys every test of `test_ops.py`.
+"""The op database: ONE entry for an op buys every test of `tests/test_ops.py` and its line in `deepcore check`.
 
 An entry (`OpCase`) is the op, an oracle in float64 that shares no code with it, samples, bad inputs. The entries are in
-`cases/<family>.py`, each with a list `CASES`. To add an op: write its oracle (or use NumPy's), write its entry, done.
+`tests/cases/<family>.py`, each with a list `CASES`; the longer oracles are in `tests/oracles/`. Both folders are
+installed as `deepcore.check.cases` and `deepcore.check.oracles`. To add an op: write its oracle (or use NumPy's),
+write its entry, done.
 """
 
 from __future__ import annotations
@@ -144,7 +146,7 @@ class OpCase:
 
 def all_cases() -> list[OpCase]:
     """Every entry of every family, names unique."""
-    cases = [case for family in FAMILIES for case in importlib.import_module(f"cases.{family}").CASES]
+    cases = [case for family in FAMILIES for case in importlib.import_module(f"deepcore.check.cases.{family}").CASES]
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})
     assert not twice, f"entries with the same name: {twice}"
