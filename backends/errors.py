@@ -15,6 +15,10 @@ class DTypeError(DeepcoreError, TypeError):
     """An array has a dtype that the operation does not take."""
 
 
+class ArgumentError(DeepcoreError, TypeError):
+    """An argument is of another kind than the operation takes: a string for a number, a number for a tensor."""
+
+
 class DeviceError(DeepcoreError, RuntimeError):
     """A device is unknown, missing, or two arrays live on different ones."""
 

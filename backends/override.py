@@ -10,7 +10,7 @@ and puts a guarded function in the method's place. The body may then assume that
 list arguments) are C-contiguous, not empty, and of one floating dtype out of `dtypes`. In every other case the method
 that is overridden runs instead:
 
-- a floating or complex array has a dtype outside `dtypes`, or two of them differ;
+- a floating or complex array (bfloat16 is one of kind "V") has a dtype outside `dtypes`, or two of them differ;
 - there are arrays but none is floating (integers: the reference is fast enough);
 - an argument named `dtype` is outside `dtypes`;
 - an array is empty;
@@ -142,7 +142,7 @@ def _ready(
                     if floating and dtype != floating:
                         return None
                     floating = dtype
-                elif dtype.kind in "fc":
+                elif dtype.kind in "fcV":
                     return None
                 elif floating is None:
                     floating = False
@@ -153,6 +153,8 @@ def _ready(
             if position in written:
                 return None
             new = backend.contiguous(value)
+        elif isinstance(value, numpy.generic) and value.dtype.kind in "fcV" and value.dtype not in allowed:
+            return None  # a 0-d result of NumPy, which is no array
         else:
             continue
         if new is not value:

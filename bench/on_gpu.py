@@ -1,8 +1,9 @@
 """What a machine with an NVIDIA GPU has to say about deepcore, in one go of a few minutes.
 
 ``python -m deepcore.bench.on_gpu [--out DIR] [--quick] [--no-tests]`` writes DIR/<machine>-<date>.json and .md: the
-environment, the GPU tests, the bandwidth of every kernel beside a device-to-device copy of the same run, GEMM and
-convolution, the cost of a launch, and a training step of LeNet. Without a GPU it says so and ends with status 2.
+environment, the GPU tests, `deepcore check` on the GPU (whole in DIR/<machine>-<date>-check.json), the bandwidth of
+every kernel beside a device-to-device copy of the same run, GEMM and convolution, the cost of a launch, and a training
+step of LeNet. Without a GPU it says so and ends with status 2.
 
 Times are taken between CUDA events around several calls, after warm-up: the median of `repeat` such groups. The arrays
 are larger than the GPU's cache, and what a kernel must at least read and write counts as its traffic, no more.
@@ -25,14 +26,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deepcore import machine
 from deepcore.backends import get_backend
-from deepcore.bench import machine
 from deepcore.kernels.cuda.diagnose import Facts, diagnose
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("deepcore", "numpy", "cupy-cuda12x", "cupy-cuda13x", "numba", "numba-cuda", "cuda-core", "llvmlite")
 NO_GPU = 2  # exit status
 TEST_LIMIT_S = 240
+CHECK_LIMIT_S = 240
 
 
 class Work(NamedTuple):
@@ -240,6 +242,24 @@ def gpu_tests() -> dict[str, Any]:
     }
 
 
+def gpu_check(file: Path) -> dict[str, Any]:
+    """Every op on the GPU against the oracle and the reference; the whole result goes to `file`."""
+    command = [sys.executable, "-m", "deepcore.check", "--device", "cuda", "--json", str(file)]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"summary": f"stopped after {CHECK_LIMIT_S} s"}
+    found = [line for line in done.stdout.splitlines() if " on cuda" in line]
+    return {
+        "summary": found[-1] if found else (done.stderr.strip().splitlines() or ["no output"])[-1],
+        "exit_status": done.returncode,
+        "seconds": round(time.perf_counter() - start, 1),
+        "failed": [line for line in found if line.startswith("FAIL")],
+        "file": file.name,
+    }
+
+
 def environment(facts: Facts) -> dict[str, Any]:
     """Versions and devices."""
     versions = {}
@@ -276,8 +296,8 @@ def measure(run: Work, clock: Clock, copy: float) -> dict[str, Any]:
     return row
 
 
-def collect(facts: Facts, quick: bool, tests: bool) -> dict[str, Any]:
-    """Everything, in the order of the report."""
+def collect(facts: Facts, quick: bool, tests: bool, checked: Path) -> dict[str, Any]:
+    """Everything, in the order of the report; `checked` is the file for the result of the check."""
     report: dict[str, Any] = {"command": " ".join(["python -m deepcore.bench.on_gpu", *sys.argv[1:]])}
     report["environment"] = environment(facts)
     _say(f"on {facts.devices[0]}")
@@ -285,6 +305,9 @@ def collect(facts: Facts, quick: bool, tests: bool) -> dict[str, Any]:
         _say("GPU tests ...")
         report["tests"] = gpu_tests()
         _say(report["tests"]["summary"])
+        _say("deepcore check ...")
+        report["check"] = gpu_check(checked)
+        _say(report["check"]["summary"])
     backend: Any = get_backend("cuda")
     clock = Clock(backend.cupy, repeat=3 if quick else 9)
     copy = copy_rate(backend.cupy, clock)
@@ -316,6 +339,9 @@ def markdown(report: dict[str, Any]) -> str:
     if "tests" in report:
         lines += ["", f"GPU tests: {report['tests']['summary']}"]
         lines += [f"- `{name}`" for name in report["tests"].get("failed", [])]
+    if "check" in report:
+        lines += ["", f"`deepcore check --device cuda`: {report['check']['summary']}"]
+        lines += [f"- `{name}`" for name in report["check"].get("failed", [])]
     lines += ["", f"Device-to-device copy: {report['copy_gb_per_s']} GB/s, read and written.", ""]
     lines += ["| kernel | size | ms | GB/s | share of copy |", "|---|---|---|---|---|"]
     lines += [_row(row, "gb_per_s", "share_of_copy") for row in report["kernels"]]
@@ -351,20 +377,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deepcore.bench.on_gpu", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the report")
     parser.add_argument("--quick", action="store_true", help="smaller arrays and fewer repetitions")
-    parser.add_argument("--no-tests", action="store_true", help="leave out the GPU tests")
+    parser.add_argument("--no-tests", action="store_true", help="leave out the GPU tests and the check")
     options = parser.parse_args(arguments)
     facts = diagnose()
     if not facts.usable:
         print(f"on_gpu: nothing to measure: {facts}", file=sys.stderr)
         return NO_GPU
-    report = collect(facts, options.quick, tests=not options.no_tests)
     gpu = re.sub(r"[^a-z0-9]+", "-", facts.devices[0].name.lower()).strip("-")
     name = f"{gpu}-{datetime.datetime.now(datetime.UTC).date()}"
     options.out.mkdir(parents=True, exist_ok=True)
+    report = collect(facts, options.quick, not options.no_tests, options.out / f"{name}-check.json")
     (options.out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (options.out / f"{name}.md").write_text(markdown(report), encoding="utf-8")
     _say(f"written: {options.out / name}.json and .md")
-    failed = bool(report.get("tests", {}).get("exit_status"))
+    failed = any(report.get(part, {}).get("exit_status") for part in ("tests", "check"))
     return 1 if failed else 0
 
 

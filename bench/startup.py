@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from deepcore.bench import machine
+from deepcore import machine
 
 PACKAGES = ("numpy", "deepcore", "torch")
 

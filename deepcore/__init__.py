@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from deepcore import autograd, errors, functions
+from deepcore import autograd, dtypes, errors, functions
 from deepcore import functional as functional
 from deepcore.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from deepcore.creation import (
@@ -58,7 +58,9 @@ from deepcore.tensor import Tensor
 
 if TYPE_CHECKING:
     from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
+    from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
+    from deepcore.lockstep import compare
 
 __version__ = "0.1.0"
 
@@ -71,7 +73,9 @@ __all__ = [
     "autograd",
     "backends",
     "bernoulli",
+    "bfloat16",
     "bool",
+    "compare",
     "data",
     "device",
     "distributions",
@@ -140,4 +144,10 @@ def __getattr__(name: str) -> Any:
         from deepcore.gradient import numerical_gradient
 
         return numerical_gradient
+    if name == "bfloat16":
+        return dtypes.bfloat16
+    if name == "compare":
+        from deepcore.lockstep import compare
+
+        return compare
     raise AttributeError(f"module 'deepcore' has no attribute {name!r}")

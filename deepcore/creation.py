@@ -10,7 +10,7 @@ import numpy as np
 from deepcore import dtypes, random
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.devices import backend_for
-from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
+from deepcore.errors import ArgumentError, ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.axes import flat_ints
 from deepcore.functions.shape import cast, stack
 from deepcore.tensor import Tensor
@@ -40,10 +40,18 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
         return _finish(out.array.copy(), out.backend, requires_grad)
     backend = backend_for(device)
     if backend.is_array(data):
+        _check_numeric("tensor", data)
         array = data.copy() if dtype is None else data.astype(dtypes.as_dtype(dtype))
     else:
         array = backend.from_host(_host_array(data, dtype))
     return _finish(array, backend, requires_grad)
+
+
+def _check_numeric(op: str, array: Any) -> None:
+    """Refuse an array of text, of Python objects, and of dtypes that NumPy does not have, but for bfloat16."""
+    dtype = array.dtype
+    if (dtype.kind not in "biufc" or dtype.isbuiltin == 2) and dtype.name != "bfloat16":
+        raise DTypeError(message(op, "numbers", f"data of type {type(array).__name__}, dtype {array.dtype}"))
 
 
 def _host_array(data: Any, dtype: Any) -> np.ndarray:
@@ -74,6 +82,7 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
         return data.to(device or data.backend.device, data.dtype if dtype is None else dtype)
     backend = backend_for(device)
     if backend.is_array(data):
+        _check_numeric("as_tensor", data)
         return cast(wrap(data, backend), data.dtype if dtype is None else dtypes.as_dtype(dtype))
     if isinstance(data, np.ndarray):
         return wrap(backend.from_host(data if dtype is None else data.astype(dtype, copy=False)), backend)
@@ -83,7 +92,7 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor on the device "cpu" that shares the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(message("from_numpy", "a numpy.ndarray", type(array).__name__))
+        raise ArgumentError(message("from_numpy", "a numpy.ndarray", type(array).__name__))
     return as_tensor(array, device="cpu")
 
 
@@ -215,9 +224,7 @@ def _random(draw: Any, op: str, shape: tuple[int, ...], dtype: Any, backend: Any
     dtype = _floating(dtype)
     if not dtypes.is_floating(dtype):
         raise DTypeError(message(op, "a floating dtype", str(dtype)))
-    wide = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
-    array = draw(shape, wide, backend)
-    return array if dtype == wide else array.astype(dtype)
+    return draw(shape, dtype, backend)
 
 
 def randint(

@@ -2,15 +2,21 @@
 
 Where NumPy turns int64 with float32 into float64, PyTorch keeps float32: the kind (bool < integer < floating) decides
 first, the width only among equals. A Python number never widens a tensor of its kind.
+
+`bfloat16`, the range of float32 with 8 bits of precision, is ml_dtypes' dtype for NumPy (kind "V"); it is loaded when
+it is first asked for. Ops compute it in float32, see deepcore.autograd.narrow.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepcore.errors import DTypeError, message
+from deepcore.errors import ArgumentError, DTypeError, message
+
+if TYPE_CHECKING:
+    bfloat16: np.dtype
 
 float16 = half = np.dtype(np.float16)
 float32 = np.dtype(np.float32)
@@ -25,13 +31,43 @@ bool_ = np.dtype(np.bool_)
 _default = [float32]
 
 
+def __getattr__(name: str) -> Any:
+    if name != "bfloat16":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import ml_dtypes
+
+    return globals().setdefault(name, np.dtype(ml_dtypes.bfloat16))
+
+
 def as_dtype(dtype: Any) -> np.dtype:
-    """A NumPy dtype from its name, a scalar type or a dtype; raises DTypeError for what is none."""
+    """A NumPy dtype from its name, a scalar type or a dtype; raises DTypeError for what is none.
+
+    >>> as_dtype("bfloat16")
+    dtype(bfloat16)
+    """
     try:
-        return np.dtype(dtype)
+        found = np.dtype(__getattr__("bfloat16") if isinstance(dtype, str) and dtype == "bfloat16" else dtype)
     except TypeError:
-        known = "float16, float32, float64, int8, int16, int32, int64, uint8 or bool"
-        raise DTypeError(message("dtype", known, repr(dtype))) from None
+        found = None
+    ours = found is not None and found.kind != "V" and found.isbuiltin != 2  # 2: of another library, as float8 is
+    if found is None or not (ours or found.name == "bfloat16"):
+        known = "bfloat16, float16, float32, float64, int8, int16, int32, int64, uint8 or bool"
+        raise DTypeError(message("dtype", known, repr(dtype)))
+    return found
+
+
+def finfo(dtype: Any) -> Any:
+    """`eps`, `max`, `tiny` and so on of a floating dtype, as numpy.finfo gives them, of bfloat16 too.
+
+    >>> float(finfo("bfloat16").eps)
+    0.0078125
+    """
+    dtype = as_dtype(dtype)
+    if dtype.kind != "V":
+        return np.finfo(dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype)
 
 
 def get_default_dtype() -> np.dtype:
@@ -48,7 +84,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def is_floating(dtype: Any) -> bool:
-    """Whether values of this dtype can carry a gradient (bfloat16 of ml_dtypes has kind "V")."""
+    """Whether values of this dtype can carry a gradient (bfloat16, the only dtype let in of kind "V", too)."""
     return dtype.kind in "fV"
 
 
@@ -72,17 +108,20 @@ def result_type(a: Any, b: Any) -> np.dtype:
         return dtype_a if rank_a > rank_b else dtype_b
     if (a.ndim == 0) != (b.ndim == 0):  # among equal kinds a 0-d tensor does not widen
         return dtype_b if a.ndim == 0 else dtype_a
+    if {dtype_a.kind, dtype_b.kind} == {"V", "f"} and float16 in (dtype_a, dtype_b):
+        return float32  # neither bfloat16 nor float16 holds the other's numbers
     return np.promote_types(dtype_a, dtype_b)
 
 
 def promote(a: Any, b: Any) -> tuple[Any, Any]:
     """Two values (arrays or Python numbers) with arrays cast to their common dtype."""
     dtype_a, dtype_b = getattr(a, "dtype", None), getattr(b, "dtype", None)
-    if dtype_a is dtype_b:
+    if dtype_a is dtype_b and dtype_a is not None:
         return a, b
-    if (
-        dtype_b is None and dtype_a is not None and dtype_a.kind == "f"
-    ):  # the common case: a floating tensor and a number
+    number = b if dtype_b is None else a if dtype_a is None else 0
+    if not isinstance(number, int | float):
+        raise ArgumentError(message("promotion", "tensors and real numbers", repr(number)))
+    if dtype_b is None and dtype_a is not None and dtype_a.kind == "f":  # the common case: a floating tensor, a number
         return a, b
     dtype = result_type(a, b)
     if dtype_a is not None and dtype_a != dtype:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from deepcore.backends.errors import DeepcoreError, DeviceError, DTypeError, ShapeError, message
+from deepcore.backends.errors import ArgumentError, DeepcoreError, DeviceError, DTypeError, ShapeError, message
 
 
 class GraphError(DeepcoreError, RuntimeError):
@@ -60,6 +60,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 __all__ = [
+    "ArgumentError",
     "ConfigError",
     "DTypeError",
     "DataError",

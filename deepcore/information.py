@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.dtypes import is_floating
+from deepcore.dtypes import finfo, is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
@@ -163,6 +163,6 @@ def _check_sums(op: str, p: Any, dims: tuple[int, ...]) -> None:
         return
     totals = p.array.sum(axis=dims, dtype=np.float64)
     error = float(np.abs(totals - 1).max())
-    if not error <= max(1e-6, 64 * float(np.finfo(p.dtype).eps)):
+    if not error <= max(1e-6, 64 * float(finfo(p.dtype).eps)):
         hint = "normalise first: p / p.sum(dim, keepdim=True)"
         raise ConfigError(message(op, "probabilities that sum to 1", f"sums up to {error:.3g} off, {got(p=p)}", hint))

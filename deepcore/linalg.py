@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.variable import wrap
-from deepcore.dtypes import float16, float32, is_floating
+from deepcore.backends.base.array import accumulator
+from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, LinAlgError, ShapeError, got, message
+from deepcore.functions.arguments import explained
 from deepcore.functions.arithmetic import pow, where
 from deepcore.functions.axes import Dim, normalise_dim, normalise_dims
 from deepcore.functions.elementwise import abs, sign, sqrt
@@ -73,7 +75,7 @@ def _vector_norm(op: str, x: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
             raise ShapeError(message(op, "at least one element for this ord", got(x=x, ord=ord, dim=dim)))
         if math.isinf(ord):
             return (amax if ord > 0 else amin)(abs(x), dims or None, keepdim)
-    wide = cast(x, float32) if x.dtype == float16 else x  # squares of float16 overflow
+    wide = cast(x, accumulator(x.dtype))  # squares of float16 overflow
     if ord == 0:
         return sum(sign(abs(x)), dims or None, keepdim)
     if ord == 1:
@@ -167,3 +169,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         n >>= 1
         A = matmul(A, A) if n else A
     return result
+
+
+if not TYPE_CHECKING:
+    globals().update({name: explained(globals()[name], "linalg.") for name in __all__ if name != "LinAlgError"})

@@ -139,6 +139,8 @@ def _activations(rng: np.random.Generator) -> list[Case]:
             cases += [
                 Case(name, "softmax", (4 * x, axis), b.size),
                 Case(name, "log_softmax", (4 * x, axis), b.size),
+                Case(name, "softmax_grad", (gy, np.exp(-np.abs(x)), axis), b.size),
+                Case(name, "log_softmax_grad", (gy, -np.abs(x), axis), b.size),
                 Case(name, "bias_relu", (x, b, axis)),
                 Case(name, "bias_relu_grad", (gy, np.maximum(x, 0), axis), n),
             ]
@@ -160,6 +162,21 @@ def _gates(rng: np.random.Generator) -> list[Case]:
         ]:
             cases.append(Case(f"{name} {options}", method, (x, *options)))
             cases.append(Case(f"{name} {options}", f"{method}_grad", (gy, x, *options)))
+    return cases
+
+
+def _special(rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for shape in ((), (4, 7)):
+        x, name = np.asarray(rng.uniform(-5, 15, shape)), str(shape)
+        a, logs = np.asarray(rng.uniform(0.1, 20, shape)), np.asarray(rng.uniform(-3, 3, shape))
+        cases += [
+            Case(name, "lgamma", (x,)),
+            Case(name, "digamma", (x,)),
+            Case(name, "polygamma", (2, np.abs(x) + 0.5)),  # near a pole float16 overflows
+            Case(name, "erfinv", (np.asarray(rng.uniform(-1, 1, shape)),)),
+            Case(name, "standard_gamma_grad", (a, logs), dtypes=("float64",)),
+        ]
     return cases
 
 
@@ -247,7 +264,9 @@ def _recurrent(rng: np.random.Generator) -> list[Case]:
         return rng.uniform(-1, 1, shape)
 
     cases, size, reference = [], 4, get_backend("numpy")
-    for steps, reverse in (((3, 3, 3), True), ((3, 2, 2, 1), False), ((3, 2, 2, 1), True)):
+    # the last ones are long enough for two blocks of rows, one of which ends early
+    ends = ((3, 2, 2, 1), (10, 9, 2))
+    for steps, reverse in (((3, 3, 3), True), *((steps, reverse) for steps in ends for reverse in (False, True))):
         m, n, h0, c0 = sum(steps), steps[0], some(steps[0], size), some(steps[0], size)
         dy, dh, dc = some(m, size), some(n, size), some(n, size)
         name = f"{steps} {'reverse' if reverse else ''}"
@@ -346,6 +365,7 @@ def build() -> list[Case]:
         _norms,
         _activations,
         _gates,
+        _special,
         _losses,
         _vision,
         _optimisers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,6 +91,7 @@ def test_the_report_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
         "command": "python -m deepcore.bench.on_gpu",
         "environment": on_gpu.environment(Facts(driver=12090, runtime=12090, devices=(GPU,))),
         "tests": {"summary": "1 failed, 9 passed", "exit_status": 1, "failed": ["FAILED tests/a.py::b"]},
+        "check": {"summary": "263 ops on cuda:0: 2 failures", "exit_status": 1, "failed": ["FAIL relu on cuda:0"]},
         "copy_gb_per_s": 4300.0,
         "kernels": [
             {"name": "relu_grad", "shape": "8", "ms": 1.5, "gb_per_s": 4000.0, "share_of_copy": 0.93},
@@ -100,7 +102,7 @@ def test_the_report_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
         "lenet": [{"device": "cuda:0", "batch": 128, "first_step_ms": 9.0, "step_ms": 2.0, "images_per_s": 64000}],
     }
     monkeypatch.setattr(on_gpu, "diagnose", lambda: Facts(devices=(GPU,)))
-    monkeypatch.setattr(on_gpu, "collect", lambda facts, quick, tests: report)
+    monkeypatch.setattr(on_gpu, "collect", lambda facts, quick, tests, checked: report)
     assert on_gpu.main(["--out", str(tmp_path)]) == 1
     names = sorted(path.name for path in tmp_path.iterdir())
     assert [name.rpartition(".")[2] for name in names] == ["json", "md"]
@@ -110,3 +112,15 @@ def test_the_report_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
     assert "| philox | 8 | failed: RuntimeError: no | | |" in page
     assert "| matmul | 4x4x4 | 2.0 | 50.0 |" in page
     assert "GPU tests: 1 failed, 9 passed\n- `FAILED tests/a.py::b`" in page
+    assert "`deepcore check --device cuda`: 263 ops on cuda:0: 2 failures\n- `FAIL relu on cuda:0`" in page
+
+
+def test_the_check_of_the_gpu_is_kept(tmp_path: Path) -> None:
+    """Without a GPU the command says why; with one its JSON file is beside the report."""
+    found = on_gpu.gpu_check(tmp_path / "gpu-check.json")
+    if found["exit_status"] == 2:
+        assert "expected a working CUDA device" in found["summary"]
+        assert not list(tmp_path.iterdir())
+    else:
+        assert "ops on cuda:0" in found["summary"]
+        assert (tmp_path / found["file"]).is_file()

@@ -28,7 +28,7 @@ class FakeCublas:
     ):  # fmt: skip
         self.calls.append((transa, transb, m, n, k, lda, ldb, ldc, count, compute))
         number = ctypes.c_float if type_a == 0 else ctypes.c_double
-        assert (type_a, compute) in ((0, 68), (1, 70))
+        assert (type_a, compute) in ((0, 68), (0, 77), (1, 70))
         assert type_a == type_b == type_c
         size = ctypes.sizeof(number)
 
@@ -99,6 +99,15 @@ def test_gemm_copies_no_transposed_operand() -> None:
     a, b = (on_device(np.ones(shape, "float32")) for shape in ((4, 3), (5, 4)))
     gemm(a.T, b.T, on_device(np.empty((3, 5), "float32")))
     assert cublas.calls == [(1, 1, 5, 3, 4, 4, 3, 5, 1, 68)]
+
+
+def test_tf32_is_used_only_where_it_is_switched_on_and_never_for_float64() -> None:
+    cublas = FakeCublas()
+    gemm = CublasGemm(SimpleNamespace(ascontiguousarray=np.ascontiguousarray), cublas, lambda: 0)
+    for tf32, dtype, compute in ((False, "float32", 68), (True, "float32", 77), (True, "float64", 70)):
+        gemm.tf32 = tf32
+        gemm(on_device(np.ones((3, 4), dtype)), on_device(np.ones((4, 5), dtype)), on_device(np.empty((3, 5), dtype)))
+        assert cublas.calls[-1][-1] == compute
 
 
 def test_layouts() -> None:

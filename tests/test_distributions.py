@@ -188,10 +188,10 @@ def test_a_divergence_can_be_added() -> None:
         pass
 
     assert D.kl_divergence(Narrow(0.0, 1.0), D.Normal(0.0, 1.0)).item() == 0.0  # that of the base class
-    with pytest.raises(ConfigError, match=r"kl_divergence: .*Narrow and Uniform.*register_kl"):
-        D.kl_divergence(Narrow(0.0, 1.0), D.Uniform(0.0, 1.0))
-    D.register_kl(Narrow, D.Uniform)(lambda p, q: p.loc + 7)
-    assert D.kl_divergence(Narrow(0.0, 1.0), D.Uniform(0.0, 1.0)).item() == 7.0
+    with pytest.raises(ConfigError, match=r"kl_divergence: .*Narrow and Bernoulli.*register_kl"):
+        D.kl_divergence(Narrow(0.0, 1.0), D.Bernoulli(0.5))
+    D.register_kl(Narrow, D.Bernoulli)(lambda p, q: p.loc + 7)
+    assert D.kl_divergence(Narrow(0.0, 1.0), D.Bernoulli(0.5)).item() == 7.0
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,20 @@ def grid(*shape: int) -> np.ndarray:
     return np.random.default_rng(2).uniform(-1.5, 1.5, (*shape, 2)).astype(np.float32)
 
 
+def boxes(count: int) -> np.ndarray:
+    """(K, 5): boxes of two images of 82 x 76 pixels, some of them partly outside."""
+    rng = np.random.default_rng(4)
+    corner, size = rng.uniform(-9, 70, (count, 2)), rng.uniform(1, 60, (count, 2))
+    return np.concatenate([rng.integers(0, 2, (count, 1)), corner, corner + size], 1).astype(np.float32)
+
+
+def _cell(gates: int, inputs: int, size: int, states: int, rows: int = 19) -> list[np.ndarray]:
+    """States, weights and biases of a recurrent layer."""
+    wide = gates * size
+    starts = [noise(rows, size, seed=i) for i in range(states)]
+    return [*starts, 0.2 * noise(wide, inputs, seed=3), 0.2 * noise(wide, size, seed=4), noise(wide), noise(wide)]
+
+
 # name -> (op, arguments, length of the longest reduction)
 LARGE: dict[str, tuple[Callable[..., Any], list[np.ndarray], int]] = {
     "conv2d, many channels": (F.conv2d, [noise(4, 64, 31, 30), noise(8, 64, 7, 7), noise(8)], 3136),
@@ -72,6 +86,45 @@ LARGE: dict[str, tuple[Callable[..., Any], list[np.ndarray], int]] = {
     "bias_relu, channels": (F.bias_relu, [noise(9, 5, 37, 41), noise(5, seed=1)], 13653),
     "bias_relu, rows": (F.bias_relu, [noise(517, 301), noise(301, seed=1)], 517),
     "softmax": (lambda x: F.softmax(x, dim=-1), [noise(257, 1025)], 1025),
+    "log_softmax": (lambda x: F.log_softmax(x, dim=-1), [noise(513, 1003)], 1003),
+    "gelu": (F.gelu, [noise(101, 1013)], 1),
+    "softplus": (F.softplus, [noise(101, 1013)], 1),
+    "layer_norm": (
+        lambda x, w, b: F.layer_norm(x, (129,), w, b),
+        [noise(1501, 129), noise(129, seed=1), noise(129, seed=2)],
+        1501,
+    ),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (129,), w), [noise(1501, 129), noise(129, seed=1)], 1501),
+    "lstm": (lambda *args: F.lstm(*args)[0], [noise(13, 19, 17), *_cell(4, 17, 37, 2)], 1000),
+    "lstm, packed, backwards": (
+        lambda *args: F.lstm(*args, batch_sizes=[29, 29, 11, 3], reverse=True)[0],
+        [noise(72, 17), *_cell(4, 17, 37, 2, rows=29)],
+        1000,
+    ),
+    "gru": (lambda *args: F.gru(*args)[0], [noise(13, 19, 17), *_cell(3, 17, 37, 1)], 1000),
+    "gru, reset before, packed": (
+        lambda *args: F.gru(*args, reset_after=False, batch_sizes=[29, 29, 11, 3])[0],
+        [noise(72, 17), *_cell(3, 17, 37, 1, rows=29)],
+        1000,
+    ),
+    "rnn": (lambda *args: F.rnn(*args)[0], [noise(13, 19, 17), *_cell(1, 17, 37, 1)], 1000),
+    "attention": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+        [noise(3, 2, 67, 33), noise(3, 2, 71, 33, seed=1), noise(3, 2, 71, 21, seed=2)],
+        71 * 33,
+    ),
+    "embedding": (lambda w: F.embedding(_on(w, np.abs(labels(4001, 97))), w), [noise(101, 67)], 4001),
+    "index_add": (
+        lambda x, v: F.index_add(x, 1, _on(x, np.abs(labels(501, 97))), v),
+        [noise(67, 101), noise(67, 501)],
+        501,
+    ),
+    "roi_pool": (lambda x: F.roi_pool(x, _on(x, boxes(31)), (5, 7), 0.5), [noise(2, 9, 41, 38)], 31),
+    "roi_align": (
+        lambda x: F.roi_align(x, _on(x, boxes(31)), (5, 7), 0.5, 2, True),
+        [noise(2, 9, 41, 38)],
+        31 * 41,
+    ),
     "cross_entropy, many rows": (lambda x: F.cross_entropy(x, _on(x, labels(5003, 11))), [noise(5003, 11)], 5003),
     "cross_entropy, many classes": (
         lambda x: F.cross_entropy(x, _on(x, labels(19, 4099)), label_smoothing=0.1),

@@ -107,7 +107,7 @@ def test_an_index_is_a_tensor() -> None:
         lambda: dc.embedding([0], x),
     ]
     for call in calls:
-        with pytest.raises(TypeError, match=r"as a tensor; got .*Hint"):
+        with pytest.raises(TypeError, match=r"to be a Tensor; got .*Hint"):
             call()
 
 

@@ -44,6 +44,13 @@ def _thirds(x: dc.Tensor) -> dc.Tensor:
         (nn.MaxPool3d(2, (1, 2, 3), 1), normal(1, 2, 4, 5, 4), lambda x: F.max_pool3d(x, 2, (1, 2, 3), 1)),
         (nn.AvgPool3d((2, 1, 2), divisor_override=3), normal(1, 2, 4, 3, 4), _thirds),
         (nn.AdaptiveMaxPool2d((2, None)), normal(2, 3, 5, 4), lambda x: F.adaptive_max_pool2d(x, (2, 4))),
+        (nn.InstanceNorm3d(2), normal(2, 2, 3, 4, 2), F.instance_norm),
+        (nn.AdaptiveAvgPool1d(3), normal(2, 3, 7), lambda x: F.adaptive_avg_pool1d(x, 3)),
+        (nn.AdaptiveMaxPool1d(3), normal(2, 3, 7), lambda x: F.adaptive_max_pool1d(x, 3)),
+        (nn.AdaptiveAvgPool3d((2, None, 1)), normal(1, 2, 4, 3, 4), lambda x: F.adaptive_avg_pool3d(x, (2, 3, 1))),
+        (nn.AdaptiveMaxPool3d(2), normal(1, 2, 4, 3, 4), lambda x: F.adaptive_max_pool3d(x, 2)),
+        (nn.LPPool1d(2, 3), normal(2, 3, 7), lambda x: F.lp_pool1d(x, 2, 3)),
+        (nn.LPPool3d(2, 2), normal(1, 2, 4, 3, 4), lambda x: F.lp_pool3d(x, 2, 2)),
         (nn.LPPool2d(2, 2, 1), normal(2, 3, 5, 4), lambda x: F.lp_pool2d(x, 2, 2, 1)),
     ],
     ids=lambda value: repr(value) if isinstance(value, nn.Module) else "",
@@ -52,6 +59,21 @@ def test_module_is_its_function(module: nn.Module, x: np.ndarray, function: obje
     tensor = dc.tensor(x, device=device)
     result = module.to(device, dtype="float64")(tensor)
     np.testing.assert_array_equal(host(result), host(function(tensor)))
+
+
+@pytest.mark.parametrize(
+    ("pool", "unpool", "shape"),
+    [(nn.MaxPool1d, nn.MaxUnpool1d, (2, 3, 7)), (nn.MaxPool3d, nn.MaxUnpool3d, (1, 2, 4, 5, 3))],
+)
+def test_unpooling_puts_maxima_back(pool: type, unpool: type, shape: tuple[int, ...], device: str) -> None:
+    x = dc.tensor(normal(*shape), device=device)
+    y, indices = pool(2, return_indices=True)(x)
+    back = unpool(2)(y, indices, output_size=shape)
+    assert back.shape == shape
+    kept = host(back) != 0
+    assert kept.sum() == y.array.size
+    np.testing.assert_array_equal(host(back)[kept], host(x)[kept])
+    assert repr(unpool(2)) == f"{unpool.__name__}(kernel_size=2, stride=2, padding=0)"
 
 
 def test_names_of_parameters() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deepcore.backends import Backend, override
+from deepcore.dtypes import bfloat16
 
 
 class Probe(Backend):
@@ -69,13 +70,16 @@ def test_runs_on_its_dtypes(probe):
     ("gy", "y"),
     [
         (ones(3, dtype="float16"), ones(3, dtype="float16")),
+        (ones(3, dtype=bfloat16), ones(3, dtype=bfloat16)),
+        (ones(3, dtype=bfloat16), ones(3)),
+        (np.float16(1), np.float16(1)),
         (ones(3, dtype=">f4"), ones(3, dtype=">f4")),
         (ones(3, dtype="complex64"), ones(3)),
         (ones(3), ones(3, dtype="float64")),
         (ones(3, dtype="int64"), ones(3, dtype="int64")),
         (ones(0, 3), ones(0, 3)),
     ],
-    ids=["float16", "byte order", "complex", "mixed", "integers", "empty"],
+    ids=["float16", "bfloat16", "bfloat16 mixed", "scalar", "byte order", "complex", "mixed", "integers", "empty"],
 )
 def test_falls_back(probe, gy, y):
     if gy.dtype.kind != "c":

@@ -25,7 +25,9 @@ OF_OPS = ("test_devices_agree_with_the_reference", "test_gradient")
 def test_ops_with_kernels_in_the_simulator() -> None:
     """Values and gradients of every op that has kernels, in every dtype, on the samples that are tiny."""
     pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
-    nodes = [f"test_ops.py::{test}[simulator-{case.name}]" for test in OF_OPS for case in WITH_KERNELS]
+    smooth = [case for case in WITH_KERNELS if case.differentiable]
+    nodes = [f"test_ops.py::{OF_OPS[0]}[simulator-{case.name}]" for case in WITH_KERNELS]
+    nodes += [f"test_ops.py::{OF_OPS[1]}[simulator-{case.name}]" for case in smooth]
     nodes += [f"test_simulator.py::test_a_kernel_is_launched[{case.name}]" for case in WITH_KERNELS]
     paths = [str(ROOT / "tests" / node) for node in nodes]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--devices", "simulator", *paths]
@@ -54,5 +56,7 @@ def test_a_kernel_is_launched(case: OpCase, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(launcher, "__call__", counting)
     sample = next(s for s in case.make_samples() if s.tiny and not s.empty)
     args = to_tensors(sample.args, "simulator", sample.diff)
-    outputs(case.op(*args, **sample.kwargs))[0].sum().backward()
+    y = outputs(case.op(*args, **sample.kwargs))[0]
+    if y.requires_grad:
+        y.sum().backward()
     assert launched

@@ -122,9 +122,21 @@ def test_generator_is_a_stream_of_its_own() -> None:
         lambda: dc.tensor([[1, 2], [3]]),
         lambda: dc.tensor(["a"]),
         lambda: dc.tensor(object()),
+        lambda: dc.tensor(np.array(["a"])),
+        lambda: dc.from_numpy(np.array([1, None])),
         lambda: dc.zeros(2, device="gpu7"),
     ],
-    ids=["negative size", "size is text", "unknown dtype", "ragged", "text", "object", "unknown device"],
+    ids=[
+        "negative size",
+        "size is text",
+        "unknown dtype",
+        "ragged",
+        "text",
+        "object",
+        "array of text",
+        "array of objects",
+        "unknown device",
+    ],
 )
 def test_what_cannot_become_a_tensor(make) -> None:
     with pytest.raises((DeepcoreError, TypeError), match="expected"):

@@ -17,7 +17,7 @@ from deepcore.errors import DataError, RunError
 from deepcore.train import Callback, RunFolder, TrainConfig, Trainer, checkpoint, job, plots
 from deepcore.train.config import read_toml
 from deepcore.train.interrupt import stop_on_signals
-from deepcore.train.predict import Classifier, read_image
+from deepcore.train.predict import Classifier, read_colour_image, read_image
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -217,6 +217,8 @@ def test_checkpoint_keeps_every_kind_of_value(tmp_path: Path) -> None:
         "pair": (1, (2, 3)),
         "by number": {0: {"step": 3, "average": np.arange(6.0).reshape(2, 3)}},
         "tensor": dc.tensor([1.0, 2.0]),
+        "scalar": dc.tensor(7),
+        "turned": np.arange(6.0).reshape(2, 3).T,
         "large": 2**64 - 1,
     }
     path = tmp_path / "state.safetensors"
@@ -226,6 +228,8 @@ def test_checkpoint_keeps_every_kind_of_value(tmp_path: Path) -> None:
         assert back[name] == tree[name]
     np.testing.assert_array_equal(back["by number"][0]["average"], tree["by number"][0]["average"])
     assert back["tensor"].tolist() == [1, 2]
+    assert (back["scalar"].shape, back["scalar"].tolist()) == ((), 7)
+    assert back["turned"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +267,29 @@ def test_model_file_is_plain_safetensors(finished: job.Job) -> None:
 
     weights = load_file(finished.run.model)
     assert_same_bits(dict(sorted(weights.items())), dict(sorted(weights_of(finished.trainer).items())))
+
+
+def test_colour_model_with_batch_normalisation_is_stopped_resumed_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8), dtype=np.uint8)
+    few = data.ArrayDataset(images, np.arange(12) % 2, ["cat", "dog"], "few")
+    monkeypatch.setitem(data.LOADERS, "cifar10", lambda log: Splits(few, few))
+    given = {"model": "resnet20", "data": "cifar10", "epochs": 2, "batch_size": 6, "device": "cpu"}
+
+    def quiet(line: str) -> None:
+        """Nothing is shown."""
+
+    started = job.start(TrainConfig.resolve(given), tmp_path / "run", say=quiet)
+    assert not started.trainer.train(lambda: started.trainer.step == 2)
+    resumed = job.resume(tmp_path / "run", say=quiet)
+    assert resumed.trainer.train()
+    job.finish(resumed)
+    Image.fromarray(images[3].transpose(1, 2, 0)).save(tmp_path / "one.png")
+    (prediction,) = Classifier(tmp_path / "run").predict([tmp_path / "one.png"])
+    assert prediction.probabilities[0][0] == few.classes[resumed.trainer.evaluation.predictions[3]]
 
 
 def test_complete_run_is_not_resumed(finished: job.Job) -> None:
@@ -343,6 +370,18 @@ def test_wide_picture_keeps_its_shape(tmp_path: Path) -> None:
     assert result[:7].max() == result[-7:].max() == 0  # padded above and below with its own ground
     columns = np.flatnonzero(result.max(axis=0))
     assert 2 <= len(columns) <= 5
+
+
+def test_colour_picture_stays_as_it_is(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pixels = np.full((20, 40, 3), (250, 240, 10), np.uint8)
+    pixels[8:12, 18:22] = (10, 20, 30)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    image = read_colour_image(tmp_path / "photo.png", 40)
+    assert image.shape == (3, 40, 40)
+    assert image[:, 2, 2].tolist() == [250, 240, 10]  # padded with the colour of its border
+    assert image[:, 20, 20].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text, no picture", PNG + b"cut off"])

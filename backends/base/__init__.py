@@ -12,6 +12,7 @@ from deepcore.backends.base.attention import Attention
 from deepcore.backends.base.conv import Conv
 from deepcore.backends.base.ctc import Ctc
 from deepcore.backends.base.detection import Detection
+from deepcore.backends.base.gamma import Gamma
 from deepcore.backends.base.gates import Gates
 from deepcore.backends.base.loss import Loss
 from deepcore.backends.base.norm import Norm
@@ -21,6 +22,7 @@ from deepcore.backends.base.random import Random
 from deepcore.backends.base.recurrent import Recurrent
 from deepcore.backends.base.roi import Roi
 from deepcore.backends.base.row_norm import RowNorm
+from deepcore.backends.base.special import Special
 from deepcore.backends.base.vision import Vision
 from deepcore.backends.override import install
 
@@ -42,6 +44,8 @@ class Backend(
     Detection,
     RowNorm,
     Roi,
+    Special,
+    Gamma,
 ):
     """Device "numpy", and the oracle for every other backend.
 

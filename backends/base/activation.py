@@ -49,6 +49,16 @@ class Activation:
         z = z - z.max(axis=axis, keepdims=True)
         return (z - self.xp.log(self.xp.exp(z).sum(axis=axis, keepdims=True))).astype(x.dtype, copy=False)
 
+    def softmax_grad(self, gy, y, axis):
+        """Return the gradient of softmax from its output y: y gy - y sum(y gy) along axis."""
+        g = y * gy
+        return g - y * g.sum(axis=axis, keepdims=True, dtype=accumulator(g.dtype)).astype(g.dtype, copy=False)
+
+    def log_softmax_grad(self, gy, y, axis):
+        """Return the gradient of log_softmax from its output y: gy - exp(y) sum(gy) along axis."""
+        total = gy.sum(axis=axis, keepdims=True, dtype=accumulator(gy.dtype)).astype(gy.dtype, copy=False)
+        return gy - self.xp.exp(y) * total
+
     def bias_relu(self, x, b, axis):
         """Return relu(x + b) with b (D,) along `axis` of x."""
         return self.xp.maximum(x + along(b, x.ndim, axis), 0)

@@ -10,13 +10,13 @@ from deepcore.backends.errors import DTypeError, message
 
 
 def accumulator(dtype: Any) -> numpy.dtype:
-    """Return the dtype that sums over values of `dtype` are made in: float16 is widened to float32.
+    """Return the dtype that sums over values of `dtype` are made in: float16 and bfloat16 are widened to float32.
 
     >>> accumulator("float16"), accumulator("float64")
     (dtype('float32'), dtype('float64'))
     """
     dtype = numpy.dtype(dtype)
-    return numpy.dtype("float32") if dtype == numpy.float16 else dtype
+    return numpy.dtype("float32") if dtype.itemsize == 2 and dtype.kind in "fV" else dtype  # V: ml_dtypes' bfloat16
 
 
 class Array:
@@ -30,7 +30,8 @@ class Array:
     def from_host(self, array):
         """Copy a host array or nested sequence of numbers to this device; no copy when it is there already."""
         array = numpy.asarray(array)
-        if array.dtype.kind not in "biufc":
+        known = array.dtype.kind in "biufc" and array.dtype.isbuiltin != 2  # 2: of another library
+        if not known and array.dtype.name != "bfloat16":
             hint = "ragged lists and strings have no numeric dtype"
             raise DTypeError(message("from_host", "numbers", f"dtype {array.dtype}", hint))
         return array
@@ -72,9 +73,10 @@ class Array:
         return out.astype(dtype, copy=False)
 
     def matmul(self, a, b):
-        """Return a @ b with the shape rules of numpy.matmul; float16 is summed in float32."""
-        if a.dtype == numpy.float16 and b.dtype == numpy.float16:
-            product = self.xp.matmul(a.astype("float32"), b.astype("float32")).astype("float16")
+        """Return a @ b with the shape rules of numpy.matmul; float16 and bfloat16 are summed in float32."""
+        wide = accumulator(a.dtype)
+        if a.dtype == b.dtype != wide:
+            product = self.xp.matmul(a.astype(wide), b.astype(wide)).astype(a.dtype)
         else:
             product = self.xp.matmul(a, b)
         return self.xp.asarray(product)  # two vectors give a scalar

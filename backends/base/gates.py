@@ -9,61 +9,19 @@ from __future__ import annotations
 import math
 
 from deepcore.backends.base.array import accumulator
-
-# W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969): numerators and
-# denominators, highest power first, of erf(x) / x in x^2 up to 0.46875, of erfc(x) exp(x^2) up to 4, and of its
-# distance from 1 / (x sqrt(pi)) in 1 / x^2 above. Their errors are below 1e-18.
-NEAR_TOP = (
-    1.85777706184603153e-1,
-    3.1611237438705656e0,
-    1.13864154151050156e2,
-    3.77485237685302021e2,
-    3.20937758913846947e3,
+from deepcore.kernels.constants import (
+    ERF_FAR_BOTTOM,
+    ERF_FAR_TOP,
+    ERF_MIDDLE_BOTTOM,
+    ERF_MIDDLE_TOP,
+    ERF_NEAR_BOTTOM,
+    ERF_NEAR_TOP,
+    FLAT,
+    MIDDLE,
+    NEAR,
+    TANH_CUBE,
+    TANH_SLOPE,
 )
-NEAR_BOTTOM = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
-MIDDLE_TOP = (
-    2.15311535474403846e-8,
-    5.64188496988670089e-1,
-    8.88314979438837594e0,
-    6.61191906371416295e1,
-    2.98635138197400131e2,
-    8.8195222124176909e2,
-    1.71204761263407058e3,
-    2.05107837782607147e3,
-    1.23033935479799725e3,
-)
-MIDDLE_BOTTOM = (
-    1.0,
-    1.57449261107098347e1,
-    1.17693950891312499e2,
-    5.37181101862009858e2,
-    1.62138957456669019e3,
-    3.29079923573345963e3,
-    4.36261909014324716e3,
-    3.43936767414372164e3,
-    1.23033935480374942e3,
-)
-FAR_TOP = (
-    1.63153871373020978e-2,
-    3.05326634961232344e-1,
-    3.60344899949804439e-1,
-    1.25781726111229246e-1,
-    1.60837851487422766e-2,
-    6.58749161529837803e-4,
-)
-FAR_BOTTOM = (
-    1.0,
-    2.56852019228982242e0,
-    1.87295284992346725e0,
-    5.27905102951428412e-1,
-    6.05183413124413191e-2,
-    2.33520497626869185e-3,
-)
-NEAR, MIDDLE = 0.46875, 4.0
-
-# Beyond these the densities and the tanh below have reached 0 and 1 in every dtype.
-FLAT = 40.0
-TANH_SLOPE, TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
 def polynomial(x, coefficients):
@@ -89,16 +47,16 @@ class Gates:
     def _erf_near(self, x):
         """Return erf(x), right for |x| <= 0.46875."""
         z = self.xp.clip(x, -NEAR, NEAR) ** 2
-        return x * (polynomial(z, NEAR_TOP) / polynomial(z, NEAR_BOTTOM))
+        return x * (polynomial(z, ERF_NEAR_TOP) / polynomial(z, ERF_NEAR_BOTTOM))
 
     def _erfc_above(self, a):
         """Return erfc(a), right for a >= 0.46875, with its digits also where it is tiny."""
         xp = self.xp
         b = xp.clip(a, NEAR, MIDDLE)
-        middle = polynomial(b, MIDDLE_TOP) / polynomial(b, MIDDLE_BOTTOM)
+        middle = polynomial(b, ERF_MIDDLE_TOP) / polynomial(b, ERF_MIDDLE_BOTTOM)
         b = xp.clip(a, MIDDLE, FLAT)
         z = 1 / (b * b)
-        far = (1 / math.sqrt(math.pi) - z * polynomial(z, FAR_TOP) / polynomial(z, FAR_BOTTOM)) / b
+        far = (1 / math.sqrt(math.pi) - z * polynomial(z, ERF_FAR_TOP) / polynomial(z, ERF_FAR_BOTTOM)) / b
         b = xp.clip(a, NEAR, FLAT)
         s = xp.floor(b * 16) / 16  # s * s is exact, so exp(-a^2) loses nothing to the rounding of a^2
         return xp.exp(-s * s) * xp.exp(-(b - s) * (b + s)) * xp.where(a <= MIDDLE, middle, far)

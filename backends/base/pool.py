@@ -11,7 +11,7 @@ from deepcore.backends.base.conv import window
 def lowest(dtype):
     """Return the Python number that no value of dtype is below."""
     dtype = numpy.dtype(dtype)
-    if dtype.kind == "f":
+    if dtype.kind in "fV":
         return -float("inf")
     return False if dtype.kind == "b" else int(numpy.iinfo(dtype).min)
 

@@ -94,7 +94,7 @@ class Random:
         """Return values in [0, 1).
 
         float32: (word >> 8) * 2**-24; float64, two words: ((a >> 5) * 2**26 + (b >> 6)) * 2**-53;
-        float16: (word >> 21) * 2**-11.
+        float16: (word >> 21) * 2**-11; bfloat16: (word >> 24) * 2**-8.
         """
         n = math.prod(shape)
         dtype = numpy.dtype(dtype)
@@ -103,8 +103,9 @@ class Random:
             high, low = pairs[:, 0] >> 5, pairs[:, 1] >> 6
             values = (high * 2**26 + low).astype("float64") * 2.0**-53
         else:
-            bits = 11 if dtype == numpy.float16 else 24
-            values = (self.philox(seed, offset, n) >> (32 - bits)).astype(dtype) * 2.0**-bits
+            bits = 11 if dtype == numpy.float16 else 8 if dtype.kind == "V" else 24
+            values = (self.philox(seed, offset, n) >> (32 - bits)).astype("float32") * 2.0**-bits
+            values = values.astype(dtype, copy=False)
         return values.reshape(shape)
 
     def normal(self, seed, offset, shape, dtype):

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from deepcore.backends.cpu.attention import CpuAttention
 from deepcore.backends.cpu.conv import ALL, CpuConv
+from deepcore.backends.cpu.ctc import CpuCtc
+from deepcore.backends.cpu.gates import CpuGates
+from deepcore.backends.cpu.places import CpuPlaces
+from deepcore.backends.cpu.recurrent import CpuRecurrent
+from deepcore.backends.cpu.rows import CpuRows
 from deepcore.backends.override import override
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import pieces, team
@@ -27,7 +33,7 @@ def rows(x, axis):
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
 
-class CpuBackend(CpuConv):
+class CpuBackend(CpuAttention, CpuConv, CpuCtc, CpuGates, CpuPlaces, CpuRecurrent, CpuRows):
     """The default device."""
 
     name = "cpu"

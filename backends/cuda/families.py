@@ -9,12 +9,17 @@ import numpy
 
 from deepcore.backends.cuda.conv import CudaConv
 from deepcore.backends.cuda.core import LIMIT, on_kernels
+from deepcore.backends.cuda.ctc import CudaCtc
+from deepcore.backends.cuda.gates import CudaGates
+from deepcore.backends.cuda.places import CudaPlaces
+from deepcore.backends.cuda.recurrent import CudaRecurrent
+from deepcore.backends.cuda.rows import CudaRows
 
 NARROW = 8  # below this many neighbours a channel, one block a channel reads memory badly: the reference is better
 WORD64 = 2**64 - 1
 
 
-class CudaFamilies(CudaConv):
+class CudaFamilies(CudaConv, CudaCtc, CudaGates, CudaPlaces, CudaRecurrent, CudaRows):
     """Pooling, normalisation, activation, loss, random numbers, optimisers, vision."""
 
     # pooling --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from deepcore.autograd import anomaly
 from deepcore.autograd.function import Function
 from deepcore.autograd.mode import enable_grad, no_grad, state
 from deepcore.autograd.variable import Variable, wrap
-from deepcore.errors import GraphError, ShapeError, got, message
+from deepcore.errors import ArgumentError, GraphError, ShapeError, got, message
 
 
 class _Sum:
@@ -111,11 +111,13 @@ class _Pass:
             previous = state.array_backend
             state.array_backend = fn.backend
             try:
-                results = fn.backward(*grads)
+                results = fn.run_backward(grads)
             finally:
                 state.array_backend = previous
         elif fn.formula is not None:
             return _differentiate_formula(fn, grads)
+        elif fn.once_differentiable:
+            raise _not_twice(fn)
         else:
             arrays = fn.saved
             fn.saved = fn.saved_tensors()
@@ -124,6 +126,12 @@ class _Pass:
             finally:
                 fn.saved = arrays
         return results if type(results) is tuple else (results,)
+
+
+def _not_twice(fn: Function) -> GraphError:
+    expected = "a gradient that is not differentiated again: this op is not twice differentiable"
+    why = f"create_graph=True, but {fn.once_differentiable}"
+    return GraphError(message(fn.name, expected, why, "leave create_graph out, or detach() its input"))
 
 
 def _differentiate_formula(fn: Function, grads: list[Any]) -> tuple[Any, ...]:
@@ -198,7 +206,7 @@ def _seed(y: Variable, grad: Any) -> Any:
             raise GraphError(message("backward", "a scalar, or a gradient argument", got(tensor=y), hint))
         return wrap(y.backend.xp.ones_like(y.array), y.backend)
     if not isinstance(grad, Variable):
-        raise TypeError(message("backward", "the gradient as a Tensor", got(gradient=grad), "use dc.tensor(...)"))
+        raise ArgumentError(message("backward", "the gradient as a Tensor", got(gradient=grad), "use dc.tensor(...)"))
     if grad.shape != y.shape:
         raise ShapeError(message("backward", "the gradient in the shape of the tensor", got(tensor=y, gradient=grad)))
     if grad.backend is not y.backend:

@@ -21,15 +21,18 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from deepcore.autograd import anomaly
 from deepcore.autograd.mode import state
+from deepcore.autograd.narrow import any_narrow, is_narrow, keep, rounded, widened
 from deepcore.autograd.variable import Variable, wrap
-from deepcore.errors import DeviceError, GraphError, got, message
+from deepcore.errors import ArgumentError, DeviceError, GraphError, got, message
 
 _sequence = itertools.count()
+_ML_DTYPES = "ml_dtypes"  # while it is not loaded there is no bfloat16, and nothing to look for
 
 # An edge leads from an input to what made it: (Function, output number), (leaf Variable, 0), or None.
 Edge = tuple[Any, int] | None
@@ -50,9 +53,14 @@ class Function:
     broadcasts: bool = False
     # inf and NaN are results like others here: the forward runs without NumPy's floating-point warnings.
     may_overflow: bool = False
+    # bfloat16 inputs come as float32, and float32 results are rounded to bfloat16; False for what only moves elements.
+    # A view is never widened.
+    widens: bool = True
     # The same op composed of differentiable functions, for ops whose `backward` is not itself differentiable. It gets
     # the inputs as tensors; such an op saves all its inputs first, in order.
     formula: Callable[..., Any] | None = None
+    # The reason why `backward` cannot be differentiated again, where there is no `formula` either.
+    once_differentiable: str = ""
 
     # Names of further attributes that hold arrays for backward; they are freed with `saved`.
     intermediates: tuple[str, ...] = ()
@@ -66,6 +74,8 @@ class Function:
     roles: Sequence[Any] = ()
     sequence: int
     freed = False
+    # Whether bfloat16 went in, so that backward too has float32 in its place.
+    narrow: bool = False
     output_hooks: dict[int, list[Callable[[Any], Any]]] | None = None
     where: str | None = None
 
@@ -86,7 +96,8 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         backend = None
-        needs = False
+        needs = narrow = False
+        watch = _ML_DTYPES in sys.modules
         arrays = []
         for x in inputs:
             if isinstance(x, Variable):
@@ -97,6 +108,8 @@ class Function:
                 if x.requires_grad:
                     needs = True
                 x = x.array
+                if watch and x.dtype.kind == "V":
+                    narrow = True
             arrays.append(x)
         if backend is None:
             return self._on_arrays(arrays)
@@ -105,7 +118,10 @@ class Function:
             needs = state.grad_enabled
             if needs:
                 self.needs = tuple([isinstance(x, Variable) and x.requires_grad for x in inputs])
-        if self.may_overflow:
+        stand_ins = self._widen(arrays) if narrow else None
+        if state.observer is not None:
+            result = state.observer.forward(self, arrays)
+        elif self.may_overflow:
             with backend.quiet():
                 result = self.forward(*arrays)
         else:
@@ -116,6 +132,8 @@ class Function:
             array = backend.xp.asarray(result)
             self.saved = tuple([array if s is result else s for s in self.saved])
             result = array
+        if stand_ins is not None:
+            arrays, result = self._round(stand_ins, arrays, result)
         if state.anomaly:
             anomaly.check_forward(self, result)
             self.where = anomaly.calling_line()
@@ -130,9 +148,42 @@ class Function:
         """A call with plain arrays only: inside a backward pass or an `array_scope`."""
         if state.array_backend is None:
             values = {f"argument {i}": a for i, a in enumerate(arrays)}
-            raise TypeError(message(self.name, "a Tensor", got(**values), "make one with dc.tensor(array)"))
+            raise ArgumentError(message(self.name, "a Tensor", got(**values), "make one with dc.tensor(array)"))
         self.backend = state.array_backend
-        return self.forward(*arrays)
+        stand_ins = self._widen(arrays) if _ML_DTYPES in sys.modules and any_narrow(arrays) else None
+        result = self.forward(*arrays) if state.observer is None else state.observer.forward(self, arrays)
+        return result if stand_ins is None else self._round(stand_ins, arrays, result)[1]
+
+    def _widen(self, arrays: list[Any]) -> list[tuple[Any, Any]] | None:
+        """Put float32 in place of bfloat16, of which there is one; return pairs (input, stand-in), or None."""
+        if not self.widens or self.view:
+            return None
+        self.narrow = True
+        if any(getattr(getattr(x, "dtype", None), "kind", "") == "f" for x in arrays):
+            return None  # the op itself promotes both, or refuses
+        narrow, arrays[:] = arrays.copy(), widened(arrays)
+        return list(zip(narrow, arrays, strict=True))
+
+    def _round(self, stand_ins: list[tuple[Any, Any]], arrays: list[Any], result: Any) -> tuple[list[Any], Any]:
+        """(inputs, result) in bfloat16, after an op on float32; what it saved of them is replaced by them."""
+        dtype = next(x.dtype for x, _ in stand_ins if is_narrow(x))
+        short = rounded(result, dtype)
+        # An observer may have put another array in a stand-in's place.
+        inputs = [x if a is wide else rounded(a, dtype) for a, (x, wide) in zip(arrays, stand_ins, strict=True)]
+        outputs = zip(result, short, strict=True) if type(result) is tuple else [(result, short)]
+        self.saved = keep(self.saved, [*zip(arrays, inputs, strict=True), *outputs])
+        return inputs, short
+
+    def run_backward(self, grads: list[Any]) -> Any:
+        """What `backward` returns for plain arrays, float32 in place of bfloat16; an observer sees it."""
+        if not self.narrow:
+            return self.backward(*grads) if state.observer is None else state.observer.backward(self, grads)
+        saved, grads = self.saved, widened(grads)
+        self.saved = tuple(widened(saved))
+        try:
+            return self.backward(*grads) if state.observer is None else state.observer.backward(self, grads)
+        finally:
+            self.saved = saved
 
     def _record(self, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> None:
         """Enter this Function into the graph: it becomes the creator of its outputs."""

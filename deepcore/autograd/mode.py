@@ -14,6 +14,8 @@ class _State(threading.local):
     # The backend of *plain arrays* that are handed to a Function: set while a backward pass runs one node, and by
     # `array_scope`. It never decides where a tensor runs: a tensor knows its own backend.
     array_backend: Any = None
+    # Who watches (or changes) what every Function computes, see deepcore.autograd.observer; None for nobody.
+    observer: Any = None
 
 
 state = _State()

@@ -1,7 +1,7 @@
 """Values, gradients and double gradients of one entry of the op database on one device, beside what they should be.
 
-Each of `values`, `agreement`, `gradients` and `double_gradients` yields `Comparison`s; the tests assert each of them
-and `deepcore check` reports them, so that both look at the same numbers.
+Each of `values`, `agreement`, `gradients`, `rounded_gradients` and `double_gradients` yields `Comparison`s; the tests
+assert each of them and `deepcore check` reports them, so that both look at the same numbers.
 """
 
 from __future__ import annotations
@@ -14,22 +14,53 @@ from typing import Any
 import numpy as np
 
 from deepcore import autograd
-from deepcore.check.opdb import OpCase, Sample, host, is_float, outputs, to_tensors
-from deepcore.check.tolerance import STEP, Tolerance, check_close, difference_tolerance, tolerance
+from deepcore.check.opdb import FLOATS, OpCase, Sample, host, is_float, outputs, to_tensors
+from deepcore.check.tolerance import (
+    STEP,
+    Difference,
+    Tolerance,
+    check_close,
+    difference,
+    difference_tolerance,
+    tolerance,
+)
 from deepcore.creation import tensor
+from deepcore.dtypes import is_floating
 
 REFERENCE = "numpy"
+
+KINDS = {
+    "value": "value {}",
+    "gradient": "gradient of argument {}",
+    "second derivative": "second derivative by variable {}",
+}
+
+
+class Mismatch(AssertionError):
+    """A result has another dtype, device, shape or number of outputs than it should."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One array that a device computed, beside the one that it should be."""
 
-    what: str
-    """For example ``value 0`` or ``gradient of argument 1``."""
+    kind: str
+    """One of KINDS."""
+    number: int
+    """Which output, argument or variable it is of."""
     got: np.ndarray
     expected: np.ndarray
     allowed: Tolerance
+
+    @property
+    def what(self) -> str:
+        """For example ``value 0`` or ``gradient of argument 1``."""
+        return KINDS[self.kind].format(self.number)
+
+    @property
+    def difference(self) -> Difference:
+        """The worst element."""
+        return difference(self.got, self.expected, self.allowed)
 
     def check(self) -> None:
         """Raise AssertionError, with the worst element, where `got` is not within the tolerance of `expected`."""
@@ -67,18 +98,15 @@ def vjp(case: OpCase, sample: Sample, device: str, dtype: str = "float64") -> tu
         [tensor(v.astype(y.dtype), device=device) for y, v in pairs],
     )
     for i, g in zip(sample.diff, grads, strict=True):
-        assert g.shape == args[i].shape
-        assert np.dtype(g.dtype) == np.dtype(args[i].dtype)
-        assert g.device == args[i].device
+        _equal(f"shape of the gradient of argument {i}", g.shape, args[i].shape)
+        _equal(f"dtype of the gradient of argument {i}", np.dtype(g.dtype), np.dtype(args[i].dtype))
+        _equal(f"device of the gradient of argument {i}", g.device, args[i].device)
     return [host(y) for y in results], [host(g) for g in grads]
 
 
 def expected_values(case: OpCase, sample: Sample, dtype: str) -> list[np.ndarray]:
     """The oracle's values for the sample rounded to `dtype`, computed in float64 (integers as they are)."""
-    wide = [
-        a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in sample.cast(dtype)
-    ]
-    result = case.oracle(*wide, **sample.kwargs)
+    result = case.oracle(*(_widen(a) for a in sample.cast(dtype)), **sample.kwargs)
     return [np.asarray(y) for y in (result if isinstance(result, (tuple, list)) else [result])]
 
 
@@ -95,13 +123,13 @@ def values(case: OpCase, sample: Sample, device: str, dtype: str) -> Iterator[Co
     """Values, shapes, dtype and device against the float64 oracle."""
     results = call(case, sample, device, dtype)[1]
     expected = expected_values(case, sample, dtype)
-    assert len(results) == len(expected)
-    assert np.dtype(results[0].dtype) == np.dtype(case.result_dtype(dtype))
+    _equal("number of outputs", len(results), len(expected))
+    _equal("dtype of value 0", np.dtype(results[0].dtype), np.dtype(case.result_dtype(dtype)))
     length = case.length(*sample.args, **sample.kwargs)
     for k, (y, e) in enumerate(zip(results, expected, strict=True)):
-        assert y.device == device
-        assert not y.requires_grad
-        yield Comparison(f"value {k}", host(y), e, tolerance(y.dtype, length))
+        _equal(f"device of value {k}", y.device, device)
+        _equal(f"requires_grad of value {k}", y.requires_grad, False)
+        yield Comparison("value", k, host(y), e, tolerance(y.dtype, length))
 
 
 def agreement(case: OpCase, sample: Sample, device: str, dtype: str) -> Iterator[Comparison]:
@@ -110,11 +138,23 @@ def agreement(case: OpCase, sample: Sample, device: str, dtype: str) -> Iterator
     if case.differentiable and sample.diff:
         (ys, grads), (ys_ref, grads_ref) = (vjp(case, sample, d, dtype) for d in (device, REFERENCE))
         for i, g, e in zip(sample.diff, grads, grads_ref, strict=True):
-            yield Comparison(f"gradient of argument {i}", g, e, tolerance(dtype, length))
+            yield Comparison("gradient", i, g, e, tolerance(dtype, length))
     else:
         ys, ys_ref = ([host(y) for y in call(case, sample, d, dtype)[1]] for d in (device, REFERENCE))
     for k, (y, e) in enumerate(zip(ys, ys_ref, strict=True)):
-        yield Comparison(f"value {k}", y, e, tolerance(dtype, length))
+        yield Comparison("value", k, y, e, tolerance(dtype, length))
+
+
+def rounded_gradients(case: OpCase, sample: Sample, device: str, dtype: str) -> Iterator[Comparison]:
+    """Vector-Jacobian products in a narrower dtype against those of the reference in float64 at the same numbers.
+
+    `gradients` proves those of float64; a difference of values in a narrow dtype would be too coarse to prove any.
+    """
+    length = case.length(*sample.args, **sample.kwargs)
+    wide = replace(sample, args=tuple(_widen(a) for a in sample.cast(dtype)))
+    grads, expected = vjp(case, sample, device, dtype)[1], vjp(case, wide, REFERENCE)[1]
+    for i, g, e in zip(sample.diff, grads, expected, strict=True):
+        yield Comparison("gradient", i, g, e, tolerance(dtype, length))
 
 
 def gradients(case: OpCase, sample: Sample, device: str) -> Iterator[Comparison]:
@@ -135,7 +175,7 @@ def gradients(case: OpCase, sample: Sample, device: str) -> Iterator[Comparison]
         direction = unit(random_like([g], seed=2)[0])
         numerical = central_difference(partial(value, i), sample.args[i], direction)
         allowed = difference_tolerance(sum(v.size for v in cotangents))
-        yield Comparison(f"gradient of argument {i}", _number((g * direction).sum()), _number(numerical), allowed)
+        yield Comparison("gradient", i, _number((g * direction).sum()), _number(numerical), allowed)
 
 
 def double_gradients(case: OpCase, sample: Sample, device: str) -> Iterator[Comparison]:
@@ -169,7 +209,81 @@ def double_gradients(case: OpCase, sample: Sample, device: str) -> Iterator[Comp
         got = 0.0 if g is None else float((host(g) * direction).sum())
         numerical = central_difference(partial(value, k), points[k], direction)
         allowed = difference_tolerance(sum(p.size for p in points))
-        yield Comparison(f"second derivative by variable {k}", _number(got), _number(numerical), allowed)
+        yield Comparison("second derivative", k, _number(got), _number(numerical), allowed)
+
+
+# --- all that is compared ---------------------------------------------------------------------------------------------
+
+PARTS = ("value", "agreement", "gradient", "double gradient")
+
+BY_DESIGN = frozenset(
+    {
+        "integers are compared with the oracle only",
+        "it is the reference",
+        "nothing to differentiate by",
+        "empty",
+        "second derivatives are compared in float64",
+    }
+)
+"""Reasons of `why_not` that hold for every op alike, so that nobody has to be told of them op by op."""
+
+
+def dtypes_on(case: OpCase, device: str, chosen: Sequence[str]) -> list[str]:
+    """Which of the chosen dtypes are run; the simulator leaves out bfloat16, whose kernels are those of float32."""
+    return [dtype for dtype in chosen if dtype in case.dtypes and (device, dtype) != ("simulator", "bfloat16")]
+
+
+def why_not_at_all(case: OpCase, sample: Sample, device: str) -> str:
+    """The reason why a sample is not run on a device; an empty string where it is."""
+    if device == "simulator" and not case.kernels:
+        return "no kernel of its own"
+    if device == "simulator" and not sample.tiny:
+        return "too large for the simulator"
+    return ""
+
+
+def why_not(case: OpCase, sample: Sample, device: str, dtype: str, part: str) -> str:
+    """The reason why a part of the check does not apply to a sample; an empty string where it does."""
+    if part == "value":
+        return ""
+    if dtype not in FLOATS:
+        return "integers are compared with the oracle only"
+    if part == "agreement":
+        return "it is the reference" if device == REFERENCE else ""
+    if not case.differentiable:
+        return "not differentiable"
+    if not sample.diff:
+        return "nothing to differentiate by"
+    if part == "gradient":
+        return ""
+    if not case.double_backward:
+        return f"not twice differentiable: {case.no_double_backward}"
+    if sample.empty:
+        return "empty"
+    return "" if dtype == "float64" else "second derivatives are compared in float64"
+
+
+def comparisons(case: OpCase, sample: Sample, device: str, dtype: str, part: str) -> Iterator[Comparison]:
+    """What one of PARTS compares; `why_not` says first whether it applies."""
+    if part == "value":
+        return values(case, sample, device, dtype)
+    if part == "agreement":
+        return agreement(case, sample, device, dtype)
+    if part == "gradient":
+        wide = dtype == "float64"
+        return gradients(case, sample, device) if wide else rounded_gradients(case, sample, device, dtype)
+    return double_gradients(case, sample, device)
+
+
+def _equal(what: str, got: Any, expected: Any) -> None:
+    """Raise Mismatch where a property of a result is not what it should be."""
+    if got != expected:
+        raise Mismatch(f"{what}: {got}, expected {expected}")
+
+
+def _widen(value: Any) -> Any:
+    """Floating arrays as float64, anything else as it is."""
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and is_floating(value.dtype) else value
 
 
 def _number(value: Any) -> np.ndarray:

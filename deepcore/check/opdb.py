@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 
 import deepcore as dc
+from deepcore.dtypes import as_dtype, is_floating
 
 FAMILIES = (
     "arithmetic",
     "elementwise",
+    "special",
+    "powers",
     "matmul",
     "reductions",
     "shapes",
@@ -47,6 +50,7 @@ FAMILIES = (
     "sequence_losses",
     "sample_normalization",
     "pooling_variants",
+    "pooling_nd",
     "gathering",
     "sorting",
     "arranging",
@@ -54,8 +58,13 @@ FAMILIES = (
     "linear_algebra",
 )
 TINY = 256
-FLOATS = ("float64", "float32", "float16")
+FLOATS = ("float64", "float32", "float16", "bfloat16")
 INTS = ("int64", "int32")
+
+
+def floating_result(dtype: str) -> str:
+    """For `result_dtype` of an op that makes integers floating."""
+    return "float32" if dtype in INTS else dtype
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Sample:
 
     def cast(self, dtype: str) -> tuple[Any, ...]:
         """The arguments with every float64 array as `dtype`; other arrays and plain values stay."""
-        return tuple(a.astype(dtype) if _is_float64(a) else a for a in self.args)
+        return tuple(a.astype(as_dtype(dtype)) if _is_float64(a) else a for a in self.args)
 
     @property
     def tiny(self) -> bool:
@@ -121,6 +130,8 @@ class OpCase:
     """The names of `deepcore.functional` that the entry covers, where they are not just `name`."""
     dtypes: tuple[str, ...] = FLOATS
     """Dtypes that float64 arrays of a sample are cast to; other than floats only the values are tested."""
+    no_narrow: str = ""
+    """The reason why float16 or bfloat16 is not among `dtypes`."""
     result_dtype: Callable[[str], str] = lambda dtype: dtype
     """Dtype of the first output for arguments of that dtype."""
     length: Callable[..., int] = lambda *args, **kwargs: 1
@@ -136,9 +147,10 @@ class OpCase:
     """Whether a CUDA kernel computes it, so that the simulator runs its tiny samples."""
     tags: frozenset[str] = field(default_factory=frozenset)
 
-    def make_samples(self) -> list[Sample]:
-        """The samples, the same at each call."""
-        return self.samples(np.random.default_rng(zlib.crc32(self.name.encode())))
+    def make_samples(self, seed: int = 0) -> list[Sample]:
+        """The samples, the same at each call; another seed gives other numbers in them."""
+        own = zlib.crc32(self.name.encode())
+        return self.samples(np.random.default_rng([own, seed] if seed else own))
 
     def __str__(self) -> str:
         return self.name
@@ -196,7 +208,7 @@ def host(tensor: dc.Tensor) -> np.ndarray:
 
 def is_float(tensor: dc.Tensor) -> bool:
     """Whether the tensor is of a floating dtype."""
-    return np.dtype(tensor.dtype).kind == "f"
+    return is_floating(tensor.dtype)
 
 
 def _is_float64(value: Any) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from deepcore.dtypes import as_dtype, finfo, is_floating
+
 VALUE_C = 16.0
 """Rounding errors of an op in units of eps: a handful of roundings (exp, division), with room for another libm."""
 
@@ -43,8 +45,8 @@ class Tolerance:
 
 def tolerance(dtype: Any, length: int = 1) -> Tolerance:
     """The allowed error of a value of `dtype` made by a reduction over `length` terms; integers allow none."""
-    dtype = np.dtype(dtype)
-    eps = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    dtype = as_dtype(dtype)
+    eps = float(finfo(dtype).eps) if is_floating(dtype) else 0.0
     return Tolerance(VALUE_C, eps, max(1, length), dtype)
 
 
@@ -62,20 +64,46 @@ def errors(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(error), np.inf, error)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How far an array is from what it should be, at its worst element."""
+
+    error: float
+    """The worst error relative to 1 + |expected|; infinite where exact values, NaN or shapes differ."""
+    index: tuple[int, ...] | None = None
+    """The worst element; None where the arrays are empty or have different shapes."""
+    got: Any = None
+    expected: Any = None
+    wrong: int = 0
+    """How many elements are further away than allowed, of `size`."""
+    size: int = 0
+
+
+def difference(got: np.ndarray, expected: np.ndarray, allowed: Tolerance) -> Difference:
+    """The worst element of `got` beside `expected`; integers and bools have to be equal."""
+    if got.shape != expected.shape:
+        return Difference(np.inf, wrong=got.size, size=got.size)
+    if got.dtype.kind in "biu" and expected.dtype.kind in "biu":
+        error = np.where(got == expected, 0.0, np.inf)
+    else:
+        error = errors(got, expected)
+    if not error.size:
+        return Difference(0.0)
+    at = np.unravel_index(int(error.argmax()), error.shape)
+    wrong = int((error > allowed.allowed).sum())
+    return Difference(float(error.max()), tuple(int(i) for i in at), got[at], expected[at], wrong, error.size)
+
+
 def check_close(got: np.ndarray, expected: np.ndarray, allowed: Tolerance, what: str) -> None:
     """Raise AssertionError where an element of `got` is further from `expected` than allowed; integers are equal."""
-    assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
-    if got.dtype.kind in "biu" and expected.dtype.kind in "biu":
-        np.testing.assert_array_equal(got, expected, err_msg=what)
-        return
-    error = errors(got, expected)
-    if error.size and error.max() > allowed.allowed:
-        at = np.unravel_index(int(error.argmax()), error.shape)
-        wrong = int((error > allowed.allowed).sum())
+    if got.shape != expected.shape:
+        raise AssertionError(f"{what}: shape {got.shape}, expected {expected.shape}")
+    worst = difference(got, expected, allowed)
+    if worst.error > allowed.allowed:
         raise AssertionError(
-            f"{what} in {allowed.dtype}: error {error.max():.3g} is more than {allowed} "
-            f"at {tuple(int(i) for i in at)}: got {got[at]!r}, expected {expected[at]!r}; "
-            f"{wrong} of {error.size} are wrong"
+            f"{what} in {allowed.dtype}: error {worst.error:.3g} is more than {allowed} "
+            f"at {worst.index}: got {worst.got!r}, expected {worst.expected!r}; "
+            f"{worst.wrong} of {worst.size} are wrong"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _debug = False
+_arguments: list[str] = []  # of the running command, for its reports
 
 
 def _set_debug(value: bool) -> bool:
@@ -54,13 +56,13 @@ def _root(
 @app.command()
 def train(
     model: Annotated[str | None, typer.Option(help="Model (default lenet).")] = None,
-    data: Annotated[str | None, typer.Option(help="Data set: digits or mnist (default digits).")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set: digits, mnist or cifar10 (default digits).")] = None,
     device: Annotated[
         str | None,
         typer.Option(help="cpu, numpy (the slow reference), cuda, or auto: a working GPU, else cpu (default auto)."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Rounds over the data (default digits 30, mnist 5).")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step (default digits 64, mnist 128).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Rounds over the data (default 30; mnist 5).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step (default 64; mnist and cifar10 128).")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation (default 0).")] = None,
@@ -105,12 +107,101 @@ def predict(
 ) -> None:
     """Print the class and the probabilities of pictures.
 
-    A picture is turned to grey and resized to what the model was trained on. Light strokes on a dark ground are
-    expected; a picture with a light border is taken for ink on paper and inverted. The object should fill the picture.
+    A picture is resized to what the model was trained on; the object should fill it. For a model that was trained on
+    grey digits it is turned to grey, light strokes on a dark ground are expected, and a picture with a light border is
+    taken for ink on paper and inverted.
     """
     from deepcore.cli.predicting import predict_command
 
     predict_command(run, images, device, top)
+
+
+@app.command()
+def compare(
+    model: Annotated[str | None, typer.Option(help="Model, as for train (default lenet).")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set: digits, mnist or cifar10 (default digits).")] = None,
+    devices: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="Two or more, such as numpy,cpu or cpu,cuda; cpu@float16 is a device in another precision (also "
+            "float32, float64, tf32), file.py:Class a Backend class in a file.",
+        ),
+    ] = "numpy,cpu",
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 100,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step (default as for train).")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate, the same at every step (default: what train begins with).")
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation (default 0).")] = None,
+    shadows: Annotated[
+        int, typer.Option(min=1, help="Noisy float64 copies, which measure what rounding explains.")
+    ] = 2,
+    resync: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Give all copies the first device's state every N steps (0: never).")
+    ] = 0,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all numbers as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report with pictures.")] = None,
+    stop_at_first: Annotated[
+        bool, typer.Option("--stop-at-first", help="Stop at the first difference beyond what rounding explains.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Train on several devices in lockstep, and name the first place where they differ by more than rounding.
+
+    Exit code 0: rounding explains every difference. 1: it does not. 2: it could not be compared.
+    """
+    from deepcore.cli.comparing import Options, compare_command
+
+    settings = {
+        "model": model,
+        "data": data,
+        "batch_size": batch_size,
+        "lr": lr,
+        "optimizer": optimizer,
+        "seed": seed,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
+    options = Options(devices, steps, shadows, resync, stop_at_first, json, html)
+    raise typer.Exit(compare_command(given, options, _called()))
+
+
+@app.command()
+def check(
+    op: Annotated[list[str] | None, typer.Option(help="An op, such as conv2d; may be repeated (default all).")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="A device; may be repeated (default every one that works here)."),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="A dtype, such as float32; may be repeated (default all).")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the strict device and, for ops with CUDA kernels, their simulator.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results for programs.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the results as a page with pictures.")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Other numbers in the samples, the same for the same seed.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes share the work (default: one per core).")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Prove that every op computes on every device what it should.
+
+    Values, gradients and second gradients of each op are compared with an oracle in float64, and the devices with each
+    other. What fails is shown in its smallest form, with a program that shows it again. Exit status 1 where something
+    failed.
+    """
+    from deepcore.cli.checking import check_command
+
+    options = {"everything": everything, "fail_fast": fail_fast, "seed": seed, "processes": processes}
+    code = check_command(op or [], device or [], dtype or [], json=json, html=html, **options)  # type: ignore[arg-type]
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -121,10 +212,16 @@ def info(debug: Debug = False) -> None:
     info_command()
 
 
+def _called() -> str:
+    """How the running command was called, as one would type it."""
+    return " ".join(["deepcore", *map(shlex.quote, _arguments)])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line. An error of deepcore's own becomes one message and exit code 2, or 1 while running."""
+    _arguments[:] = sys.argv[1:] if arguments is None else arguments
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="deepcore")
+        app(args=list(_arguments), prog_name="deepcore")
     except DeepcoreError as error:
         if _debug or os.environ.get("DEEPCORE_DEBUG", "") not in ("", "0"):
             raise

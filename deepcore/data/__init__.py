@@ -25,7 +25,17 @@ def _mnist(log: Callable[[str], None]) -> Splits:
     return load_mnist(log=log)
 
 
-LOADERS: dict[str, Callable[[Callable[[str], None]], Splits]] = {"digits": _digits, "mnist": _mnist}
+def _cifar10(log: Callable[[str], None]) -> Splits:
+    from deepcore.data.cifar import load_cifar10
+
+    return load_cifar10(log=log)
+
+
+LOADERS: dict[str, Callable[[Callable[[str], None]], Splits]] = {
+    "cifar10": _cifar10,
+    "digits": _digits,
+    "mnist": _mnist,
+}
 """Data sets by name; each loader takes a function that shows one line to the user."""
 
 

@@ -1,4 +1,4 @@
-"""Download of gzipped data files with pooch: a progress bar, several mirrors, the unpacked content checked (MD5)."""
+"""Download of data files with pooch: a progress bar, several mirrors, the content checked (MD5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from deepcore.data.idx import CHUNK, open_idx
 from deepcore.errors import DataError
@@ -16,13 +16,20 @@ TIMEOUT_S = 30
 
 
 class RemoteFile(NamedTuple):
-    """A file of a data set: its name, and the MD5 of what it holds when unpacked.
+    """A file of a data set: its name, and an MD5.
 
-    The unpacked bytes are checked, not the archive: the same data is passed around in different gzip wrappings.
+    Most are served with `.gz` behind the name, and the MD5 is that of the unpacked bytes: the same data is passed
+    around in different gzip wrappings. An `archive` is served under its name as it is, and the MD5 is its own.
     """
 
     name: str
     md5: str
+    archive: bool = False
+
+    @property
+    def served(self) -> str:
+        """The name under which a mirror has it and the cache folder keeps it."""
+        return self.name if self.archive else f"{self.name}.gz"
 
 
 class Source(NamedTuple):
@@ -69,17 +76,23 @@ def download(source: Source, missing: Sequence[RemoteFile], log: Callable[[str],
 
     Raises DataError that names all files and their place when no mirror can be reached.
     """
-    count = f"{len(missing)} of {len(source.files)} files are missing"
-    log(f"{source.title}: {count}; downloading them (at most {source.megabytes} MB) to {source.folder}")
+    what = f"{len(missing)} of {len(source.files)} files are missing; downloading them"
+    if len(source.files) == 1:
+        what = f"{source.files[0].served} is missing; downloading it"
+    log(f"{source.title}: {what} (at most {source.megabytes} MB) to {source.folder}")
     return {file: _from_any_mirror(source, file) for file in missing}
 
 
 def unpacked_md5(path: Path) -> str:
     """MD5 of the file's content, after gzip where it is packed. Raises OSError, EOFError or zlib.error when damaged."""
-    digest = hashlib.md5(usedforsecurity=False)
     with open_idx(path) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+        return _md5(file)
+
+
+def _md5(file: BinaryIO) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -100,8 +113,8 @@ def _fetch(file: RemoteFile, mirror: str, target: Path) -> Path:
     bar = Bar(file.name)
     try:
         downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT_S)
-        name = file.name + ".gz"
-        # No hash for the archive: what it unpacks to is checked below.
+        name = file.served
+        # No hash here: `_checked` looks at what a .gz file unpacks to.
         path = Path(pooch.retrieve(mirror + name, None, fname=name, path=target, downloader=downloader))
     finally:
         bar.close()
@@ -111,7 +124,7 @@ def _fetch(file: RemoteFile, mirror: str, target: Path) -> Path:
 def _checked(file: RemoteFile, path: Path) -> Path:
     """The path when its content is right; a wrong file is deleted, or it would be taken for good the next time."""
     try:
-        found = unpacked_md5(path)
+        found = _archive_md5(path) if file.archive else unpacked_md5(path)
     except (OSError, EOFError, zlib.error) as error:
         path.unlink(missing_ok=True)
         raise DataError(f"what came is not a whole gzip file ({error})") from error
@@ -121,19 +134,25 @@ def _checked(file: RemoteFile, path: Path) -> Path:
     return path
 
 
+def _archive_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return _md5(file)
+
+
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 120 else f"{type(error).__name__}: {text[:100]}..."
 
 
 def _offline_message(source: Source, file: RemoteFile, failures: Sequence[str]) -> str:
-    names = "\n".join(f"    {f.name}.gz" for f in source.files)
-    number = {4: "four"}.get(len(source.files), str(len(source.files)))
+    names = "\n".join(f"    {f.served}" for f in source.files)
+    count = {1: "this file", 4: "these four files"}.get(len(source.files), f"these {len(source.files)} files")
+    packing = "" if file.archive else " (plain or .gz)"
     return (
-        f"{source.title}: {file.name}.gz could not be downloaded.\n"
+        f"{source.title}: {file.served} could not be downloaded.\n"
         + "".join(f"  {failure}\n" for failure in failures)
-        + f"Hint: put these {number} files (plain or .gz) into {source.folder},\n"
+        + f"Hint: put {count}{packing} into {source.folder},\n"
         f"  or into a folder `{source.folder.name}` inside $DEEPCORE_DATA:\n{names}\n"
-        "  They are served by " + " and ".join(source.mirrors) + "\n"
+        f"  {'It is' if len(source.files) == 1 else 'They are'} served by " + " and ".join(source.mirrors) + "\n"
         "  Without a network, `--data digits` needs no download."
     )

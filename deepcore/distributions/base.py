@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from deepcore import creation
-from deepcore.dtypes import is_floating
+from deepcore.dtypes import finfo, is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.arithmetic import clamp
 from deepcore.functions.axes import flat_ints
@@ -19,10 +20,13 @@ from deepcore.tensor import Tensor
 
 
 class Distribution:
-    """Base class: `batch_shape`, and what every distribution answers."""
+    """Base class: `batch_shape`, the shape of one draw `event_shape`, and what every distribution answers."""
 
     has_rsample = False
     batch_shape: tuple[int, ...]
+    event_shape: tuple[int, ...] = ()
+    # Names of the attributes that `expand` broadcasts; their shape is batch_shape + event_shape, or more at the end.
+    _parameters: tuple[str, ...] = ()
 
     @property
     def mean(self) -> Tensor:
@@ -56,11 +60,41 @@ class Distribution:
         """The expected value of -log_prob, in nats, in batch_shape."""
         raise NotImplementedError
 
+    def expand(self, batch_shape: Any) -> Distribution:
+        """The same distribution with its parameters broadcast to `batch_shape`; their gradients come back.
+
+        Raises ShapeError.
+
+        >>> from deepcore.distributions import Normal
+        >>> Normal(0.0, 1.0).expand((2, 3)).sample().shape
+        (2, 3)
+        """
+        wanted = tuple(flat_ints("expand", (batch_shape,)))
+        new = copy.copy(self)
+        for name in self._parameters:
+            value = getattr(self, name)
+            setattr(new, name, _expanded(self, value, wanted))
+        new.batch_shape = wanted
+        return new
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_shape={self.batch_shape})"
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:
         return tuple(flat_ints("sample", (sample_shape,))) + self.batch_shape
+
+
+def _expanded(distribution: Distribution, value: Tensor, wanted: tuple[int, ...]) -> Tensor:
+    """A parameter in `wanted` and what it has behind the batch shape."""
+    batch = distribution.batch_shape
+    try:
+        fits = np.broadcast_shapes(batch, wanted) == wanted
+    except ValueError:
+        fits = False
+    if not fits:
+        hint = "axes of length 1 can grow, and new ones stand in front"
+        raise ShapeError(message("expand", f"a shape that {batch} broadcasts to", f"batch_shape={wanted}", hint))
+    return broadcast_to(value, wanted + value.shape[len(batch) :])
 
 
 def parameters(op: str, **values: Any) -> tuple[Tensor, ...]:
@@ -99,5 +133,5 @@ def require(op: str, expected: str, holds: Callable[[Any], Any], **values: Tenso
 
 def clamped(probs: Any) -> Any:
     """Probabilities at least eps away from 0 and 1, so that their logarithms are finite."""
-    eps = float(np.finfo(probs.dtype).eps)
+    eps = float(finfo(probs.dtype).eps)
     return clamp(probs, eps, 1 - eps)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from deepcore import creation
 from deepcore.distributions.base import Distribution, broadcast, parameters, require
+from deepcore.dtypes import finfo
 from deepcore.functions.arithmetic import clamp, where
 from deepcore.functions.elementwise import abs, log, log1p, sign
 from deepcore.random import Generator
@@ -19,6 +18,7 @@ class Normal(Distribution):
     """The normal (Gaussian) distribution with mean loc and standard deviation scale."""
 
     has_rsample = True
+    _parameters = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any) -> None:
         self.loc, self.scale = parameters("Normal", loc=loc, scale=scale)
@@ -56,6 +56,7 @@ class Laplace(Distribution):
     """Density exp(-|x - loc| / scale) / (2 scale)."""
 
     has_rsample = True
+    _parameters = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any) -> None:
         self.loc, self.scale = parameters("Laplace", loc=loc, scale=scale)
@@ -74,7 +75,7 @@ class Laplace(Distribution):
         """loc - scale * sign(u) * log(1 - |u|) for u uniform on (-1, 1), with the gradient of both."""
         shape, dtype = self._shape(sample_shape), self.loc.dtype
         u = creation.rand(shape, generator=generator, dtype=dtype, device=self.loc.device) * 2 - 1
-        u = clamp(u, min=float(np.finfo(dtype).eps) - 1)
+        u = clamp(u, min=float(finfo(dtype).eps) - 1)
         return self.loc - self.scale * sign(u) * log1p(-abs(u))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -89,6 +90,7 @@ class Uniform(Distribution):
     """Equal density on low <= x < high; log_prob is -inf elsewhere."""
 
     has_rsample = True
+    _parameters = ("low", "high")
 
     def __init__(self, low: Any, high: Any) -> None:
         self.low, self.high = parameters("Uniform", low=low, high=high)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from deepcore import creation
 from deepcore.distributions.base import Distribution, broadcast, clamped, one_of, require
+from deepcore.dtypes import finfo
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.activation.basic import log_softmax, sigmoid, softmax
 from deepcore.functions.arithmetic import clamp, where
@@ -26,6 +25,8 @@ class Bernoulli(Distribution):
 
     log_prob takes probs as at least eps away from 0 and 1, as PyTorch does.
     """
+
+    _parameters = ("probs", "logits")
 
     def __init__(self, probs: Any = None, logits: Any = None) -> None:
         given = one_of("Bernoulli", probs, logits)
@@ -65,6 +66,8 @@ class Categorical(Distribution):
     numbers only name classes. log_prob takes probs as at least eps, as PyTorch does.
     """
 
+    _parameters = ("probs", "logits")
+
     def __init__(self, probs: Any = None, logits: Any = None) -> None:
         given = one_of("Categorical", probs, logits)
         if given.ndim == 0 or given.shape[-1] == 0:
@@ -102,7 +105,7 @@ class Categorical(Distribution):
         return sum(where(hit, logits, 0.0), -1)
 
     def entropy(self) -> Tensor:
-        lowest = float(np.finfo(self.logits.dtype).min)  # 0 * -inf would be NaN
+        lowest = float(finfo(self.logits.dtype).min)  # 0 * -inf would be NaN
         return -sum(self.probs * clamp(self.logits, min=lowest), -1)
 
 
@@ -112,11 +115,19 @@ class Multinomial(Distribution):
     probs or logits as for `Categorical`.
     """
 
+    _parameters = ("probs", "logits")
+
     def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
         if not isinstance(total_count, int) or total_count < 0:
             raise ConfigError(message("Multinomial", "an integer total_count >= 0", got(total_count=total_count)))
         self.total_count, self._one = total_count, Categorical(probs, logits)
         self.probs, self.logits, self.batch_shape = self._one.probs, self._one.logits, self._one.batch_shape
+        self.event_shape = self.probs.shape[-1:]
+
+    def expand(self, batch_shape: Any) -> Distribution:
+        new = super().expand(batch_shape)
+        new._one = self._one.expand(batch_shape)  # type: ignore[attr-defined]
+        return new
 
     @property
     def mean(self) -> Tensor:

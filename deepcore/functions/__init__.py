@@ -9,8 +9,11 @@ from deepcore.functions import arranging as _arranging
 from deepcore.functions import dropout as _dropout
 from deepcore.functions import elementwise as _elementwise
 from deepcore.functions import pad as _pad
+from deepcore.functions import powers as _powers
 from deepcore.functions import reduce as _reduce
 from deepcore.functions import shape as _shape
+from deepcore.functions import special as _special
+from deepcore.functions import trigonometry as _trigonometry
 
 # Under private names, because an op such as `pad` takes over the name of its family here.
 from deepcore.functions.activation import basic as _activation
@@ -19,6 +22,7 @@ from deepcore.functions.activation import rectifiers as _rectifiers
 from deepcore.functions.activation.basic import *
 from deepcore.functions.activation.gates import *
 from deepcore.functions.activation.rectifiers import *
+from deepcore.functions.arguments import explained as _explained
 from deepcore.functions.arithmetic import *
 from deepcore.functions.arranging import *
 from deepcore.functions.conv import columns as _columns
@@ -63,23 +67,28 @@ from deepcore.functions.norm.layer_norm import *
 from deepcore.functions.norm.normalize import *
 from deepcore.functions.pad import *
 from deepcore.functions.pool import adaptive as _adaptive_pool
+from deepcore.functions.pool import adaptive_nd as _adaptive_nd_pool
 from deepcore.functions.pool import lp_pool as _lp_pool
 from deepcore.functions.pool import max_unpool as _max_unpool
 from deepcore.functions.pool import pool1d as _pool1d
 from deepcore.functions.pool import pool2d as _pool
 from deepcore.functions.pool import pool3d as _pool3d
 from deepcore.functions.pool.adaptive import *
+from deepcore.functions.pool.adaptive_nd import *
 from deepcore.functions.pool.lp_pool import *
 from deepcore.functions.pool.max_unpool import *
 from deepcore.functions.pool.pool1d import *
 from deepcore.functions.pool.pool2d import *
 from deepcore.functions.pool.pool3d import *
+from deepcore.functions.powers import *
 from deepcore.functions.reduce import *
 from deepcore.functions.sequence import attention as _attention
 from deepcore.functions.sequence import recurrent as _recurrent
 from deepcore.functions.sequence.attention import *
 from deepcore.functions.sequence.recurrent import *
 from deepcore.functions.shape import *
+from deepcore.functions.special import *
+from deepcore.functions.trigonometry import *
 from deepcore.functions.vision import box_losses as _box_losses
 from deepcore.functions.vision import boxes as _boxes
 from deepcore.functions.vision import detection as _detection
@@ -97,6 +106,7 @@ if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum o
     _FAMILIES = (
         _activation,
         _adaptive_pool,
+        _adaptive_nd_pool,
         _arithmetic,
         _arranging,
         _attention,
@@ -127,6 +137,7 @@ if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum o
         _pool,
         _pool1d,
         _pool3d,
+        _powers,
         _probability_loss,
         _rectifiers,
         _recurrent,
@@ -137,6 +148,9 @@ if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum o
         _sequence_loss,
         _shape,
         _sorting,
+        _special,
+        _trigonometry,
         _vision,
     )
     __all__ = [name for family in _FAMILIES for name in family.__all__]
+    globals().update({name: _explained(globals()[name]) for name in __all__})

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepcore.autograd.function import Function
-from deepcore.dtypes import promote, promote_floating
-from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
+from deepcore.dtypes import promote, promote_floating, result_type
+from deepcore.errors import ArgumentError, ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.elementwise import log
 
 if TYPE_CHECKING:
@@ -41,12 +43,14 @@ class _Binary(Function):
         try:
             a0, b0 = self.promotion(a, b)
             y = self.compute(a0, b0)
+        except DTypeError:
+            raise
         except ValueError:
             hint = "trailing axes must be equal or 1"
             raise ShapeError(
                 message(self.name, "shapes that broadcast", got(on=self.backend.device, x=a, other=b), hint)
             ) from None
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, OverflowError):
             raise DTypeError(
                 message(self.name, "numeric tensors or numbers", got(on=self.backend.device, x=a, other=b))
             ) from None
@@ -114,7 +118,20 @@ class Pow(_Binary):
     may_overflow = True
 
     def compute(self, a: Any, b: Any) -> Any:
-        return a**b
+        kinds = {getattr(v, "dtype", np.dtype(type(v))).kind for v in (a, b)}
+        return a**b if kinds & set("fVc") else self._whole(a, b)
+
+    def _whole(self, a: Any, b: Any) -> Any:
+        """Integers to integer powers; of a negative power the fraction is dropped, as in PyTorch."""
+        if not hasattr(b, "dtype"):
+            if b < 0:
+                hint = "convert first: x.float() ** p"
+                raise DTypeError(message("pow", "floating x for a negative exponent", f"exponent={b}", hint))
+            return a**b
+        xp = self.backend.xp
+        odd = xp.where(b % 2 != 0, -1, 1)
+        fraction = xp.where(a == 1, 1, xp.where(a == -1, odd, 0)) if hasattr(a, "dtype") else {1: 1, -1: odd}.get(a, 0)
+        return xp.where(b < 0, fraction, a ** xp.where(b < 0, 0, b)).astype(b.dtype)
 
     def keep(self, a: Any, b: Any, y: Any) -> None:
         self.saved = (a, b, y) if self.wants(1) else (a, b, None)
@@ -176,10 +193,16 @@ class Clamp(Function):
     """Values limited to [low, high]; the gradient passes inside and at the limits, as in PyTorch."""
 
     def __init__(self, low: float | None, high: float | None) -> None:
+        for limit in (low, high):
+            if not isinstance(limit, int | float | None):
+                raise ArgumentError(message("clamp", "min and max as numbers or None", f"min={low!r}, max={high!r}"))
         self.low, self.high = low, high
 
     def forward(self, x: Any) -> Any:
         self.saved = (x,)
+        for limit in (self.low, self.high):  # integers with a floating limit become floating
+            if limit is not None and (dtype := result_type(x, limit)) != x.dtype:
+                x = x.astype(dtype)
         return self.backend.xp.clip(x, self.low, self.high)
 
     def backward(self, gy: Any) -> Any:
@@ -217,37 +240,37 @@ class Where(Function):
         return None, ga, (where(condition, nothing, gy) if self.wants(2) else None)
 
 
-def add(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+def add(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """x + alpha * other, shapes broadcast."""
     return Add()(x, other if alpha == 1 else other * alpha)
 
 
-def sub(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+def sub(x: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """x - alpha * other, shapes broadcast."""
     return Sub()(x, other if alpha == 1 else other * alpha)
 
 
-def mul(x: Tensor, other: Any) -> Tensor:
+def mul(x: Tensor, other: Tensor | float) -> Tensor:
     """x * other, shapes broadcast."""
     return Mul()(x, other)
 
 
-def div(x: Tensor, other: Any) -> Tensor:
+def div(x: Tensor, other: Tensor | float) -> Tensor:
     """x / other (true division: integers give the default floating dtype), shapes broadcast."""
     return Div()(x, other)
 
 
-def pow(x: Any, exponent: Any) -> Tensor:
+def pow(x: Tensor | float, exponent: Tensor | float) -> Tensor:
     """x ** exponent, shapes broadcast; either may be a number."""
     return Pow()(x, exponent)
 
 
-def maximum(x: Tensor, other: Any) -> Tensor:
+def maximum(x: Tensor, other: Tensor | float) -> Tensor:
     """The larger of each pair, shapes broadcast; NaN wins."""
     return Maximum()(x, other)
 
 
-def minimum(x: Tensor, other: Any) -> Tensor:
+def minimum(x: Tensor, other: Tensor | float) -> Tensor:
     """The smaller of each pair, shapes broadcast; NaN wins."""
     return Minimum()(x, other)
 
@@ -267,7 +290,7 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
 clip = clamp
 
 
-def where(condition: Any, x: Any, other: Any) -> Tensor:
+def where(condition: Tensor, x: Tensor | float, other: Tensor | float) -> Tensor:
     """x where `condition` (bool) holds, else other; shapes broadcast, either value may be a number.
 
     >>> import deepcore as dc

@@ -37,6 +37,8 @@ __all__ = [
 class Roll(Function):
     """Elements moved along axes; what leaves at one end comes in at the other."""
 
+    widens = False
+
     def __init__(self, shifts: tuple[int, ...], dims: tuple[int, ...]) -> None:
         self.shifts, self.dims = shifts, dims
 

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
-from deepcore.errors import ShapeError, message
+from deepcore.errors import ArgumentError, ShapeError, message
 
 Dim = int | Sequence[int] | None
 
 
 def normalise_dim(op: str, dim: int, ndim: int) -> int:
     """A single axis as a number from 0; a 0-d tensor takes 0 and -1."""
-    if not isinstance(dim, int) or isinstance(dim, bool):
-        raise TypeError(message(op, "dim as an int", f"dim={dim!r}"))
+    if type(dim) is not int:
+        dim = _index(op, dim)
     size = max(ndim, 1)
     if not -size <= dim < size:
         raise ShapeError(message(op, f"-{size} <= dim < {size}", f"dim={dim} for a tensor with {ndim} axes"))
     return dim % size
 
 
+def _index(op: str, dim: Any) -> int:
+    """A dim of another integer type, such as NumPy's, as an int."""
+    try:
+        found = operator.index(dim)
+    except TypeError:
+        found = None
+    if found is None or isinstance(dim, bool):
+        raise ArgumentError(message(op, "dim as an int", f"dim={dim!r}"))
+    return found
+
+
 def normalise_dims(op: str, dim: Dim, ndim: int) -> tuple[int, ...]:
     """Several axes as sorted numbers from 0; None and () mean all."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+    if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
         return tuple(range(ndim))
-    dims = [dim] if isinstance(dim, int) else list(dim)
+    dims: list[Any] = list(dim) if isinstance(dim, (tuple, list)) else [dim]
     found = [normalise_dim(op, d, ndim) for d in dims]
     if len(set(found)) != len(found):
         raise ShapeError(message(op, "each axis once", f"dim={tuple(dims)}"))
@@ -43,4 +55,4 @@ def flat_ints(op: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     try:
         return tuple(v.__index__() for v in values)
     except (AttributeError, TypeError):
-        raise TypeError(message(op, "ints", repr(values))) from None
+        raise ArgumentError(message(op, "ints", repr(values))) from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.dtypes import floating
+from deepcore.errors import DTypeError, got, message
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -46,6 +47,9 @@ class Neg(_Unary):
     needs_floating = False
 
     def compute(self, x: Any) -> Any:
+        if x.dtype.kind == "b":
+            hint = "use ~x, the logical not"
+            raise DTypeError(message(self.name, "numbers", got(on=self.backend.device, x=x), hint))
         return -x
 
     def keep(self, x: Any, y: Any) -> None:
@@ -70,7 +74,7 @@ class Sign(_Unary):
     needs_floating = False
 
     def compute(self, x: Any) -> Any:
-        return self.backend.xp.sign(x)
+        return x.copy() if x.dtype.kind == "b" else self.backend.xp.sign(x)
 
     def keep(self, x: Any, y: Any) -> None:
         pass

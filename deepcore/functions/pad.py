@@ -35,11 +35,11 @@ class Pad(Function):
         return getitem(gy, tuple(slice(before, before + n) for (before, _), n in inside))
 
 
-def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """x with pixels added around it, or cut off where a width is negative (constant mode).
 
     pad: (left, right, top, bottom, ...): the widths of the last axis, then of the one before it, and so on.
-    mode: 'constant' (of `value`), 'reflect' (without the edge), 'replicate' (the edge) or 'circular'.
+    mode: 'constant' (of `value`, None for 0), 'reflect' (without the edge), 'replicate' (the edge) or 'circular'.
     Raises ShapeError and ConfigError.
 
     >>> import deepcore as dc
@@ -52,6 +52,8 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     if mode not in MODES:
         expected = f"mode as one of {', '.join(MODES)}"
         raise ConfigError(message("pad", expected, f"mode={mode!r}.{nearest(mode, MODES)}"))
+    if value is not None and mode != "constant":
+        raise ConfigError(message("pad", "value in mode 'constant' only", f"mode={mode!r}, value={value!r}"))
     axes = [(len(x.shape) - 1 - i, widths[2 * i], widths[2 * i + 1]) for i in range(len(widths) // 2)]
     for axis, before, after in axes:
         if x.shape[axis] + min(before, 0) + min(after, 0) < 0 or x.shape[axis] + before + after < 0:
@@ -67,7 +69,7 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
         grow[axis] = (max(before, 0), max(after, 0))
     if min(widths, default=0) < 0:
         x = getitem(x, tuple(cut))
-    return Pad(tuple(grow), value)(x)
+    return Pad(tuple(grow), 0.0 if value is None else value)(x)
 
 
 def _pad_axis(x: Any, axis: int, before: int, after: int, mode: str) -> Any:

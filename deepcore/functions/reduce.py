@@ -95,13 +95,16 @@ class Prod(_Reduction):
         count = math.prod(self.x_shape[i] for i in self.dims)
         if count == 0:
             return x * 0
+        if count == 1:
+            return self.spread(gy)
         flat = reshape(permute(x, order), (*rest_shape, count))
         columns = [flat[..., i] for i in range(count)]
-        before, after = [columns[0] * 0 + 1], [columns[0] * 0 + 1]
-        for i in range(count - 1):
+        before, after = [columns[0]], [columns[-1]]  # of the first one, two, ..., and of the last ones
+        for i in range(1, count - 1):
             before.append(before[-1] * columns[i])
-            after.append(after[-1] * columns[count - 1 - i])
-        others = stack([before[i] * after[count - 1 - i] for i in range(count)], -1)
+            after.append(after[-1] * columns[-1 - i])
+        between = [before[i - 1] * after[count - 2 - i] for i in range(1, count - 1)]
+        others = stack([after[-1], *between, before[-1]], -1)
         others = reshape(others, tuple(self.x_shape[i] for i in order))
         back = tuple(order.index(i) for i in range(len(order)))
         return self.spread(gy) * permute(others, back)
@@ -126,7 +129,7 @@ class Amax(_Reduction):
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
-        hit = x == y
+        hit = (x == y) | (x != x)  # a NaN is the maximum
         hits = hit.astype(x.dtype) if not hasattr(hit, "to") else hit.to(x.dtype)
         return self.spread(gy) * hits / sum(hits, self.dims, keepdim=True)
 
@@ -211,7 +214,7 @@ def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return Mean(dim, keepdim)(x)
 
 
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Product over `dim`; exact gradients also where elements are 0."""
     return Prod(dim, keepdim)(x)
 
@@ -286,7 +289,9 @@ def cumsum(x: Tensor, dim: int) -> Tensor:
 
 
 def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
-    """log(sum(exp(x))) over `dim`, without overflow."""
+    """log(sum(exp(x))) over `dim`, without overflow; -inf where there is nothing to add."""
+    if not x.numel():
+        return log(sum(exp(x), dim, keepdim))
     top = amax(x.detach(), dim, keepdim=True)
     top = where(abs_is_finite(top), top, 0.0)
     total = log(sum(exp(x - top), dim, keepdim=True)) + top

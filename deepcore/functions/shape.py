@@ -54,6 +54,8 @@ class Reshape(Function):
             if known:
                 shape = tuple(0 if n == -1 else n for n in shape)
         try:
+            if min(shape, default=0) < -1:
+                raise ValueError  # NumPy reads -2 as -1
             return x.reshape(shape)
         except (ValueError, TypeError):
             expected = f"a shape with {math.prod(x.shape)} elements and at most one -1"
@@ -125,6 +127,8 @@ class SumTo(Function):
 
 
 class Cat(Function):
+    widens = False
+
     def __init__(self, dim: int) -> None:
         self.dim = dim
 
@@ -155,6 +159,8 @@ def _pieces(x: Any, sizes: Sequence[int], axis: int) -> list[Any]:
 
 
 class Flip(Function):
+    widens = False
+
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.dims = dims
 
@@ -166,6 +172,8 @@ class Flip(Function):
 
 
 class Clone(Function):
+    widens = False
+
     def forward(self, x: Any) -> Any:
         return x.copy()
 
@@ -174,6 +182,8 @@ class Clone(Function):
 
 
 class Contiguous(Function):
+    widens = False
+
     def forward(self, x: Any) -> Any:
         return self.backend.contiguous(x)
 
@@ -184,6 +194,7 @@ class Contiguous(Function):
 class Cast(Function):
     """A copy in another dtype; the gradient comes back in the input's dtype."""
 
+    widens = False
     name = "to"
 
     def __init__(self, dtype: Any) -> None:
@@ -199,6 +210,7 @@ class Cast(Function):
 class ToBackend(Function):
     """A copy on another device; the gradient is copied back."""
 
+    widens = False
     name = "to"
 
     def __init__(self, backend: Any) -> None:
@@ -240,6 +252,8 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One axis split into several; one of the sizes may be -1."""
     axis = normalise_dim("unflatten", dim, x.ndim)
     sizes = tuple(sizes)
+    if x.ndim == 0:
+        raise ShapeError(message("unflatten", "a tensor with at least one axis", got(x=x, dim=dim, sizes=sizes)))
     if -1 in sizes:
         known = -math.prod(sizes)
         sizes = tuple(x.shape[axis] // known if n == -1 and known > 0 else n for n in sizes)
@@ -271,7 +285,8 @@ def movedim(x: Tensor, source: int, destination: int) -> Tensor:
     """One axis moved to another place; a view."""
     a, b = normalise_dim("movedim", source, x.ndim), normalise_dim("movedim", destination, x.ndim)
     order = [i for i in range(x.ndim) if i != a]
-    order.insert(b, a)
+    if x.ndim:
+        order.insert(b, a)
     return Permute(tuple(order))(x)
 
 
@@ -341,11 +356,13 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut along an axis into at most `chunks` equal pieces (the last may be smaller)."""
+    """Cut along an axis into at most `chunks` equal pieces, the last perhaps smaller; no elements into `chunks`."""
     if chunks <= 0:
         raise ShapeError(message("chunk", "chunks > 0", f"chunks={chunks}"))
     axis = normalise_dim("chunk", dim, x.ndim)
-    return split(x, max(1, -(-x.shape[axis] // chunks)), axis)
+    if x.ndim == 0:
+        raise ShapeError(message("chunk", "at least one axis", got(x=x)))
+    return split(x, -(-x.shape[axis] // chunks) or [0] * chunks, axis)
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from deepcore.models.lenet import LeNet
+from deepcore.models.mlp import MLP
 from deepcore.models.registry import create, names, register
+from deepcore.models.resnet import ResNet, resnet20, resnet32, resnet44, resnet56
 
-__all__ = ["LeNet", "create", "names", "register"]
+__all__ = [
+    "MLP",
+    "LeNet",
+    "ResNet",
+    "create",
+    "names",
+    "register",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+]

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from deepcore.nn import init, utils
 from deepcore.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from deepcore.nn.adaptive_pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool3d,
+    LPPool1d,
+    LPPool3d,
+    MaxUnpool1d,
+    MaxUnpool3d,
+)
 from deepcore.nn.attention import MultiheadAttention
 from deepcore.nn.columns import Fold, Unfold
 from deepcore.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
@@ -23,7 +33,15 @@ from deepcore.nn.distance_loss import (
 from deepcore.nn.dropout import Dropout
 from deepcore.nn.embedding import Embedding
 from deepcore.nn.gates import GELU, GLU, LogSigmoid, Mish, SiLU, Softmin, Softplus, Softsign
-from deepcore.nn.layer_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, LocalResponseNorm, RMSNorm
+from deepcore.nn.layer_norm import (
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from deepcore.nn.linear import Flatten, Identity, Linear, Unflatten
 from deepcore.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from deepcore.nn.module import Module
@@ -46,8 +64,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -81,9 +103,12 @@ __all__ = [
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
     "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -96,7 +121,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
     "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",

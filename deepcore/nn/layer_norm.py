@@ -191,6 +191,13 @@ class InstanceNorm2d(_InstanceNorm):
     _layout = "(N, C, H, W) or (C, H, W)"
 
 
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of volumes, x (N, C, D, H, W) or (C, D, H, W)."""
+
+    _ndims = (5,)
+    _layout = "(N, C, D, H, W) or (C, D, H, W)"
+
+
 class LocalResponseNorm(Module):
     """x / (k + alpha * mean of the squares of `size` channels around) ** beta: x (N, C, ...); see F."""
 

@@ -275,6 +275,14 @@ class Module:
         """The same as ``to("float64")``."""
         return self.to(dtype="float64")
 
+    def half(self) -> Self:
+        """The same as ``to("float16")``."""
+        return self.to(dtype="float16")
+
+    def bfloat16(self) -> Self:
+        """The same as ``to("bfloat16")``."""
+        return self.to(dtype="bfloat16")
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or fill them with zeros)."""
         for param in self.parameters():

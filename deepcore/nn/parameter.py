@@ -48,13 +48,13 @@ def parse_to(*args: Any, device: str | None = None, dtype: Any = None) -> tuple[
             device, dtype = arg.backend.device, arg.dtype
         elif arg is not None:
             try:
-                dtype = np.dtype(arg)
-            except TypeError:
+                dtype = dtypes.as_dtype(arg)
+            except DTypeError:
                 device = arg
     if device is not None:
         device = get_backend(device).device
     if dtype is not None:
-        dtype = np.dtype(dtype)
+        dtype = dtypes.as_dtype(dtype)
         if not dtypes.is_floating(dtype):
             raise DTypeError(message("Module.to", "a floating dtype", f"{dtype}"))
     return device, dtype

@@ -86,6 +86,18 @@ class Methods(Variable):
     def erf(self) -> Tensor:
         return fn.erf(self)
 
+    def erfinv(self) -> Tensor:
+        return fn.erfinv(self)
+
+    def lgamma(self) -> Tensor:
+        return fn.lgamma(self)
+
+    def digamma(self) -> Tensor:
+        return fn.digamma(self)
+
+    def polygamma(self, n: Any) -> Tensor:
+        return fn.polygamma(n, self)
+
     def softmax(self, dim: Any) -> Tensor:
         return fn.softmax(self, dim)
 

@@ -10,7 +10,7 @@ import numpy as np
 from deepcore import dtypes
 from deepcore import functions as fn
 from deepcore.autograd.variable import Variable, wrap
-from deepcore.errors import DeviceError, DTypeError, ShapeError, got, message
+from deepcore.errors import ArgumentError, DeviceError, DTypeError, ShapeError, got, message
 from deepcore.functions.axes import Dim
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ class Operators(Variable):
         elif not isinstance(other, int | float | np.generic):
             if op in ("eq", "ne"):
                 return NotImplemented
-            raise TypeError(message(op, "a tensor or a number", f"{type(other).__name__}"))
+            raise ArgumentError(message(op, "a tensor or a number", f"{type(other).__name__}"))
         a, b = dtypes.promote(self.array, b)
+        if a.dtype.kind == "V" and not hasattr(b, "dtype"):  # a number is compared as the bfloat16 next to it
+            b = a.dtype.type(b)
         try:
             with self.backend.quiet():
                 return wrap(compute(a, b), self.backend)

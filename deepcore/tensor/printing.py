@@ -17,6 +17,8 @@ _NAME = "tensor("
 def tensor_repr(x: Tensor) -> str:
     """`tensor([1., 2.], device='cuda', requires_grad=True)`; what is the default is left out."""
     host = x.backend.to_host(x.array)
+    if host.dtype.kind == "V":  # NumPy prints bfloat16 number by number, each in its own width
+        host = host.astype(np.float32)
     body = np.array2string(host, separator=", ", precision=4, suppress_small=False, threshold=1000, prefix=_NAME)
     extras = []
     if x.backend.device != "cpu":

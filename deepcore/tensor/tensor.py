@@ -14,8 +14,9 @@ from deepcore.autograd import engine
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.backends import get_backend
 from deepcore.devices import device
-from deepcore.errors import DeviceError, DTypeError, GraphError, ShapeError, got, message
+from deepcore.errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, got, message
 from deepcore.functions.shape import cast, to_backend
+from deepcore.tensor.aliases import Aliases
 from deepcore.tensor.inplace import InPlace
 from deepcore.tensor.methods import Methods
 from deepcore.tensor.operators import Operators
@@ -42,7 +43,7 @@ class RemovableHandle:
         self.remove()
 
 
-class Tensor(Operators, InPlace, Methods):
+class Tensor(Operators, InPlace, Methods, Aliases):
     """An n-dimensional array on one device, with a gradient; made with `deepcore.tensor`, `zeros`, `randn`, ...
 
     array: the array itself, of the array library of the device. shape: tuple. dtype: a NumPy dtype. device: its name.
@@ -53,7 +54,7 @@ class Tensor(Operators, InPlace, Methods):
     __array_ufunc__ = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise TypeError(message("Tensor", "a call of deepcore.tensor(data)", "Tensor(...)"))
+        raise ArgumentError(message("Tensor", "a call of deepcore.tensor(data)", "Tensor(...)"))
 
     # ---- what it is
 
@@ -106,7 +107,7 @@ class Tensor(Operators, InPlace, Methods):
 
     def __len__(self) -> int:
         if self.ndim == 0:
-            raise TypeError(message("len", "a tensor with at least one axis", got(x=self)))
+            raise ArgumentError(message("len", "a tensor with at least one axis", got(x=self)))
         return self.shape[0]
 
     def __repr__(self) -> str:
@@ -160,7 +161,7 @@ class Tensor(Operators, InPlace, Methods):
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.ndim == 0:
-            raise TypeError(message("iter", "a tensor with at least one axis", got(x=self)))
+            raise ArgumentError(message("iter", "a tensor with at least one axis", got(x=self)))
         return iter(fn.unbind(self))
 
     def __contains__(self, value: Any) -> bool:
@@ -271,6 +272,10 @@ class Tensor(Operators, InPlace, Methods):
         """In float16."""
         return cast(self, dtypes.float16)
 
+    def bfloat16(self) -> Tensor:
+        """In bfloat16."""
+        return cast(self, dtypes.bfloat16)
+
     def int(self) -> Tensor:
         """In int32."""
         return cast(self, dtypes.int32)
@@ -311,8 +316,8 @@ def _rebuild(cls: type[Tensor], host: np.ndarray, name: str, requires_grad: bool
 
 def _is_dtype_name(name: str) -> bool:
     try:
-        np.dtype(name)
-    except TypeError:
+        dtypes.as_dtype(name)
+    except DTypeError:
         return False
     return True
 

@@ -18,7 +18,8 @@ KEY = "deepcore"
 
 def to_numpy(value: Tensor | np.ndarray) -> np.ndarray:
     """A C-ordered host copy, whatever device the tensor is on."""
-    return np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
+    # Not ascontiguousarray: that makes a scalar, such as the counter of a batch normalisation, an array of one value.
+    return np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value, order="C")
 
 
 def pack(tree: Any, arrays: dict[str, np.ndarray], path: str = "") -> Any:
@@ -84,6 +85,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray], values: Any) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
+    import ml_dtypes  # noqa: F401 (with it NumPy knows the bfloat16 that a file may hold)
     from safetensors import SafetensorError, safe_open
 
     try:

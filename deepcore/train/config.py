@@ -17,6 +17,8 @@ LARGEST_SEED = 2**32 - 1
 # The defaults below were chosen on folds of the digits' training set, never on the test set. What differs from
 # them, by data set and by optimiser; anything that the user names wins over both.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    # Shifted by up to 4 of 32 pixels, as in He et al. 2016, neither turned nor resized. Not tuned.
+    "cifar10": {"batch_size": 128, "lr": 0.004, "degrees": 0.0, "scale": 0.0, "translate": 0.125},
     "digits": {},
     "mnist": {"epochs": 5, "batch_size": 128, "lr": 0.004, "label_smoothing": 0.0},
 }

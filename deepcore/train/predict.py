@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,12 +54,17 @@ class Classifier:
 
     def predict(self, paths: Sequence[str | Path]) -> list[Prediction]:
         """One prediction per picture. Raises DataError that names the file which is no picture."""
-        batch = np.stack([read_image(path, self.size) for path in paths])
-        images = np.repeat(batch[:, None], self.channels, axis=1)
+        images = np.stack([self._read(path) for path in paths])
         with no_grad():
             logits = self.model(self.normalize(tensor(images, device=self.device)))
             table = F.softmax(logits, dim=1).cpu().numpy()
         return [Prediction(Path(path), self._ranked(row)) for path, row in zip(paths, table, strict=True)]
+
+    def _read(self, path: str | Path) -> np.ndarray:
+        """(C, S, S) uint8: in colour where the model was trained on three channels."""
+        if self.channels == 3:
+            return read_colour_image(path, self.size)
+        return np.repeat(read_image(path, self.size)[None], self.channels, axis=0)
 
     def _ranked(self, row: np.ndarray) -> list[tuple[str, float]]:
         return [(self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")]
@@ -79,13 +84,28 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
     A picture that is not square is padded with its ground, then resized; nothing is cut off.
     Raises DataError that names the file where it cannot be read as a picture.
     """
+    return _resized(_pad_square(_dark_ground(_pixels(path, _grey))), size)
+
+
+def read_colour_image(path: str | Path, size: int) -> np.ndarray:
+    """The picture in red, green and blue, (3, size, size) uint8, as it is: nothing is inverted.
+
+    Transparent parts count as white. A picture that is not square is padded with its border's colour, then resized.
+    Raises DataError that names the file where it cannot be read as a picture.
+    """
+    pixels = _pixels(path, _colour)
+    return np.stack([_resized(_pad_square(pixels[..., channel]), size) for channel in range(3)])
+
+
+def _pixels(path: str | Path, convert: Callable[[Image], Image]) -> np.ndarray:
+    """The converted picture's pixels, upright. Raises DataError where it cannot be read."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             if image.width * image.height > LARGEST_PIXELS:
                 raise DataError(f"{path}: the picture is too large ({image.width} x {image.height} pixels).")
-            grey = _grey(ImageOps.exif_transpose(image))
+            return np.asarray(convert(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not a picture that can be read (PNG, JPEG, ...).") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -93,12 +113,24 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
             raise
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: the picture cannot be read ({reason}).") from error
-    pixels = _dark_ground(np.asarray(grey))
-    square = Image.fromarray(_pad_square(pixels))
-    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _grey(image: Image) -> Image:
+    return _on_white(image).convert("L")
+
+
+def _colour(image: Image) -> Image:
+    return _on_white(image).convert("RGB")
+
+
+def _on_white(image: Image) -> Image:
+    """The picture with 8 bits a channel, and on white paper where it was transparent."""
     from PIL import Image as images
 
     if image.mode.startswith("I") or image.mode == "F":
@@ -106,8 +138,8 @@ def _grey(image: Image) -> Image:
     if image.has_transparency_data:
         colour = image.convert("RGBA")
         paper = images.new("RGBA", colour.size, "white")
-        image = images.alpha_composite(paper, colour)
-    return image.convert("L")
+        return images.alpha_composite(paper, colour)
+    return image
 
 
 def _to_bytes(pixels: np.ndarray) -> np.ndarray:

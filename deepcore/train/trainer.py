@@ -12,7 +12,7 @@ from deepcore import models, optim
 from deepcore.data import DataLoader, Normalize, RandomAffine, Splits
 from deepcore.devices import device as use_device
 from deepcore.errors import ConfigError, DataError, RunError
-from deepcore.nn import Module
+from deepcore.nn import Module, Parameter
 from deepcore.optim.lr_scheduler import OneCycleLR
 from deepcore.random import Generator, get_rng_state, manual_seed, set_rng_state
 from deepcore.tensor import Tensor
@@ -71,7 +71,7 @@ class Trainer:
         self.loader = DataLoader(splits.train, config.batch_size, shuffle=True, generator=order, device=device)
         self.steps_per_epoch = len(self.loader)
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.optimizer = make_optimizer(config, self.model)
+        self.optimizer = make_optimizer(config, list(self.model.parameters()))
         self.schedule = OneCycleLR(
             self.optimizer,
             max_lr=config.lr,
@@ -240,9 +240,8 @@ class Trainer:
         self.saved_step = self.step
 
 
-def make_optimizer(config: TrainConfig, model: Module) -> optim.Optimizer:
-    """The optimiser that the config names, over all parameters of the model."""
-    parameters = model.parameters()
+def make_optimizer(config: TrainConfig, parameters: Sequence[Parameter]) -> optim.Optimizer:
+    """The optimiser that the config names, over these parameters."""
     if config.optimizer == "sgd":
         return optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = optim.AdamW if config.optimizer == "adamw" else optim.Adam

@@ -8,7 +8,26 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-_FILES = ("activation", "blas", "conv", "loss", "memory", "norm", "optim", "pool", "random", "vision")
+_FILES = (
+    "activation",
+    "attention",
+    "blas",
+    "conv",
+    "ctc",
+    "detection",
+    "gates",
+    "indexing",
+    "loss",
+    "memory",
+    "norm",
+    "optim",
+    "pool",
+    "random",
+    "recurrent",
+    "roi",
+    "rows",
+    "vision",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

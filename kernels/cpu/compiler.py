@@ -14,15 +14,16 @@ PATIENCE_S = 1.0
 NOTICE = "deepcore: compiling CPU kernels, once per machine ..."
 
 
-def kernel(fastmath: bool | set[str] = False) -> Callable:
+def kernel(fastmath: bool | set[str] = False, inlined: bool = False) -> Callable:
     """Compile a function with Numba when it is first called, once for each combination of argument types.
 
     The machine code is kept beside the source, or in the user's cache folder where that is read-only. It runs without
-    the GIL. Without `fastmath` every operation is rounded as written.
+    the GIL. Without `fastmath` every operation is rounded as written. `inlined`: a helper of other kernels, so that the
+    loops that call it are vectorised.
     """
 
     def compile_lazily(function: Callable) -> Any:
-        options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+        options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": inlined}
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder of this machine can be written to

@@ -46,7 +46,11 @@ class Cubin:
 
 
 def device(function: Callable) -> Callable:
-    """Decorator of a helper that kernels call: plain arithmetic, no `cuda.*` inside."""
+    """Decorator of a helper that kernels call."""
+    if simulating() and "cuda" in function.__code__.co_names:  # the simulator puts its own `cuda` there for a call
+        from numba import cuda
+
+        return cuda.jit(device=True)(function)
     try:
         from numba.cuda.extending import register_jitable
     except ImportError:

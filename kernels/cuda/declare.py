@@ -22,7 +22,21 @@ import numpy as np
 
 __all__ = ["FAMILIES", "Kernel", "Parameter", "all_kernels", "kernel"]
 
-FAMILIES = ("activation", "conv", "loss", "norm", "optim", "pool", "random", "vision")
+FAMILIES = (
+    "activation",
+    "conv",
+    "ctc",
+    "gates",
+    "loss",
+    "norm",
+    "optim",
+    "places",
+    "pool",
+    "random",
+    "recurrent",
+    "rows",
+    "vision",
+)
 SCALARS = {
     "i32": np.dtype(np.int32),
     "u32": np.dtype(np.uint32),

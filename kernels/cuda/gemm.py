@@ -1,6 +1,7 @@
 """The one door to cuBLAS: out = a @ b (+ out) for matrices and stacks of matrices, transposes without copies.
 
-float32 is computed in IEEE float32 (no TF32), float64 in float64.
+float32 is computed in IEEE float32, float64 in float64. With `tf32` switched on, to compare the two, float32 operands
+are cut to TF32's 10 bits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ __all__ = ["CublasGemm", "HostGemm", "Layout", "layout"]
 CUDA_R_32F, CUDA_R_64F = 0, 1
 OP_N, OP_T = 0, 1
 DEFAULT_ALGORITHM = -1
+COMPUTE_32F_FAST_TF32 = 77
 
 
 class Layout(NamedTuple):
@@ -56,6 +58,7 @@ class CublasGemm:
             np.dtype(np.float32): (CUDA_R_32F, cublas.CUBLAS_COMPUTE_32F),
             np.dtype(np.float64): (CUDA_R_64F, cublas.CUBLAS_COMPUTE_64F),
         }
+        self.tf32 = False
         self.zero = {dtype: np.zeros((), dtype) for dtype in self.kinds}
         self.one = {dtype: np.ones((), dtype) for dtype in self.kinds}
 
@@ -74,6 +77,8 @@ class CublasGemm:
         n = b.shape[-1]
         dtype = out.dtype
         kind, compute = self.kinds[dtype]
+        if self.tf32 and kind == CUDA_R_32F:
+            compute = COMPUTE_32F_FAST_TF32
         alpha = self.one[dtype].ctypes.data
         beta = (self.one if accumulate else self.zero)[dtype].ctypes.data
         # cuBLAS counts in columns: what it sees is out.T = b.T @ a.T, and a row-major matrix is its own transpose there

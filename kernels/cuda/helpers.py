@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, uint32, uint64
+from numba import cuda, int32, uint32, uint64
 
 from deepcore.kernels import constants
 from deepcore.kernels.cuda.compiler import device
 
-__all__ = ["first_window", "last_window", "philox_block", "quotient"]
+__all__ = ["block_max", "block_sum", "first_window", "last_window", "philox_block", "quotient"]
 
 # NumPy scalars, because Numba makes float64 of uint64 with an int
 MASK, WORD = np.uint64(constants.MASK), np.uint64(32)
@@ -47,3 +47,37 @@ def philox_block(counter, seed):
         c0, c1, c2, c3 = (p1 >> WORD) ^ c1 ^ k0, p1 & MASK, (p0 >> WORD) ^ c3 ^ k1, p0 & MASK
         k0, k1 = (k0 + STEP_0) & MASK, (k1 + STEP_1) & MASK
     return c0, c1, c2, c3
+
+
+@device
+def block_max(shared, value):
+    """Largest `value` of the block's threads, for all of them."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    half = cuda.blockDim.x >> 1
+    while half > 0:
+        if thread < half and shared[thread + half] > shared[thread]:
+            shared[thread] = shared[thread + half]
+        cuda.syncthreads()
+        half >>= 1
+    result = shared[0]
+    cuda.syncthreads()
+    return result
+
+
+@device
+def block_sum(shared, value):
+    """Sum of `value` over the block's threads, for all of them, as a tree."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    half = cuda.blockDim.x >> 1
+    while half > 0:
+        if thread < half:
+            shared[thread] += shared[thread + half]
+        cuda.syncthreads()
+        half >>= 1
+    result = shared[0]
+    cuda.syncthreads()
+    return result

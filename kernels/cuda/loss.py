@@ -6,44 +6,10 @@ import math
 
 from numba import cuda
 
-from deepcore.kernels.cuda.compiler import device
 from deepcore.kernels.cuda.declare import kernel
+from deepcore.kernels.cuda.helpers import block_max, block_sum
 
 __all__ = ["softmax_cross_entropy", "softmax_cross_entropy_grad"]
-
-
-@device
-def _block_max(shared, value):
-    """Largest `value` of the block's threads, for all of them."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    half = cuda.blockDim.x >> 1
-    while half > 0:
-        if thread < half and shared[thread + half] > shared[thread]:
-            shared[thread] = shared[thread + half]
-        cuda.syncthreads()
-        half >>= 1
-    result = shared[0]
-    cuda.syncthreads()
-    return result
-
-
-@device
-def _block_sum(shared, value):
-    """Sum of `value` over the block's threads, for all of them, as a tree."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    half = cuda.blockDim.x >> 1
-    while half > 0:
-        if thread < half:
-            shared[thread] += shared[thread + half]
-        cuda.syncthreads()
-        half >>= 1
-    result = shared[0]
-    cuda.syncthreads()
-    return result
 
 
 @kernel(
@@ -61,17 +27,17 @@ def softmax_cross_entropy(logits, target, weight, losses, lse, classes, weighted
         value = logits[base + c]
         if value > top:
             top = value
-    top = _block_max(shared, top)
+    top = block_max(shared, top)
     total = real(0)
     for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
         total += math.exp(logits[base + c] - top)
-    log_sum = top + math.log(_block_sum(shared, total))
+    log_sum = top + math.log(block_sum(shared, total))
     surprise = real(0)
     if share != real(0):
         for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
             one = log_sum - logits[base + c]
             surprise += one * weight[c] if weighted else one
-        surprise = _block_sum(shared, surprise)
+        surprise = block_sum(shared, surprise)
     if cuda.threadIdx.x == 0:
         hit = target[row]
         loss = real(math.nan)

@@ -6,7 +6,7 @@ import numpy as np
 
 import deepcore as dc
 from deepcore import functional as F
-from deepcore.check.opdb import FLOATS, OpCase, bad, normal, sample
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, floating_result, normal, sample
 from deepcore.check.oracles import basic as oracles
 from deepcore.errors import ShapeError
 
@@ -49,13 +49,15 @@ def _softmax_samples(rng):
         sample("first", normal(rng, 3, 4), dim=0),
         sample("middle", normal(rng, 2, 3, 4), dim=1),
         sample("large", normal(rng, 2, 3) * 500.0, dim=1, diff=()),
+        sample("long rows", normal(rng, 3, 37), dim=1),
+        sample("0-d", normal(rng), dim=0),
         sample("one class", normal(rng, 3, 1), dim=1),
         sample("empty", normal(rng, 0, 4), dim=1),
     ]
 
 
 def _row(*args, **kwargs):
-    return args[0].shape[kwargs["dim"]]
+    return args[0].shape[kwargs["dim"]] if args[0].ndim else 1
 
 
 def _no_dim(name):
@@ -63,13 +65,14 @@ def _no_dim(name):
 
 
 CASES = [
-    OpCase("relu", F.relu, lambda x: np.where(x > 0, x, 0.0), _shapes, kernels=True),
+    OpCase("relu", F.relu, lambda x: np.where(x > 0, x, 0.0), _shapes, dtypes=FLOATS + INTS, kernels=True),
     OpCase(
         "leaky_relu",
         F.leaky_relu,
         lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
         _leaky_samples,
-        dtypes=FLOATS,
+        dtypes=FLOATS + INTS,
+        result_dtype=floating_result,
     ),
     OpCase(
         "bias_relu",
@@ -83,8 +86,16 @@ CASES = [
             bad("no such dimension", ShapeError, r"^bias_relu: .*dim=2", np.ones((2, 3)), np.ones(3), dim=2),
         ],
     ),
-    OpCase("sigmoid", dc.sigmoid, oracles.sigmoid, _saturated),
-    OpCase("tanh", dc.tanh, np.tanh, _saturated),
+    OpCase(
+        "sigmoid",
+        dc.sigmoid,
+        oracles.sigmoid,
+        _saturated,
+        dtypes=FLOATS + INTS,
+        result_dtype=floating_result,
+        kernels=True,
+    ),
+    OpCase("tanh", dc.tanh, np.tanh, _saturated, dtypes=FLOATS + INTS, result_dtype=floating_result),
     OpCase(
         "softmax",
         F.softmax,
@@ -92,6 +103,7 @@ CASES = [
         _softmax_samples,
         length=_row,
         errors=[_no_dim("softmax")],
+        kernels=True,
     ),
     OpCase(
         "log_softmax",
@@ -100,5 +112,6 @@ CASES = [
         _softmax_samples,
         length=_row,
         errors=[_no_dim("log_softmax")],
+        kernels=True,
     ),
 ]

@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, normal, positive, sample
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, floating_result, normal, positive, sample
 from deepcore.errors import ShapeError
 
 
@@ -29,10 +29,6 @@ def _pairs(make_left, make_right):
 def _fanned_out(*args, **kwargs):
     """Broadcasting's backward sums over what was broadcast: at most all elements of the operands."""
     return sum(np.size(a) for a in args)
-
-
-def _float_result(dtype):
-    return dtype if dtype in FLOATS else "float32"  # true division of integers, as in PyTorch
 
 
 def _mismatch(name):
@@ -75,7 +71,7 @@ CASES = [
     _binary("add", operator.add, np.add),
     _binary("sub", operator.sub, np.subtract),
     _binary("mul", operator.mul, np.multiply),
-    _binary("div", operator.truediv, np.true_divide, result_dtype=_float_result, dtypes=FLOATS),
+    _binary("div", operator.truediv, np.true_divide, result_dtype=floating_result),
     _binary("pow", operator.pow, np.power, left=positive, dtypes=FLOATS),
     _with_scalar("add_scalar", lambda x: 1.5 + x + 2, lambda x: x + 3.5, names=("add",)),
     _with_scalar(

@@ -29,6 +29,7 @@ def _conv_samples(rng):
         sample("depthwise", x, normal(rng, 8, 1, 3, 3), normal(rng, 8), groups=4, stride=2, padding=1),
         sample("same", x, w, b, padding="same"),
         sample("same, dilated", x, w, None, padding="same", dilation=2),
+        sample("same, rows left over", x, normal(rng, 3, 4, 2, 3), None, padding="same"),
         sample("valid", x, w, b, padding="valid"),
         sample("1x1 kernel", x, normal(rng, 3, 4, 1, 1), b),
         sample("1x1 kernel, stride", x, normal(rng, 3, 4, 1, 1), b, stride=2),

@@ -17,8 +17,8 @@ def _boxes(rng, *shape):
 
 
 def _wide(dtype):
-    """Measures of float16 boxes are float32."""
-    return "float32" if dtype == "float16" else dtype
+    """Measures of float16 and bfloat16 boxes are float32."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
 def _pair_samples(rng):
@@ -162,7 +162,7 @@ CASES = [
             sample("nothing left", _boxes(rng, 3), min_size=9.0),
             sample("none", _boxes(rng, 0), min_size=1.0),
         ],
-        dtypes=("float64", "float32", "float16", "int64"),
+        dtypes=(*FLOATS, "int64"),
         result_dtype=_int64,
         differentiable=False,
         errors=[bad("not boxes", ShapeError, r"^remove_small_boxes: .*\(3, 5\)", _no, min_size=1.0)],
@@ -179,6 +179,7 @@ CASES = [
             bad("scores", ShapeError, r"^nms: .*\(3, 4\).*\(2,\)", _b, np.ones(2), iou_threshold=0.5),
             bad("integers", DTypeError, r"^nms: .*int64", _b.astype(int), np.ones(3, int), iou_threshold=0.5),
         ],
+        kernels=True,
     ),
     OpCase(
         "batched_nms",
@@ -193,6 +194,7 @@ CASES = [
             ),
             bad("floats", DTypeError, r"^batched_nms: .*idxs", _b, np.ones(3), np.ones(3), iou_threshold=0.5),
         ],
+        kernels=True,
     ),
     OpCase(
         "encode_boxes",

@@ -76,6 +76,7 @@ CASES = [
             sample("batch", normal(rng, 2, 3, 4), normal(rng, 2, 4, 2)),
             sample("empty rows", normal(rng, 2, 0, 4), normal(rng, 2, 4, 2)),
         ],
+        dtypes=FLOATS + INTS,
         length=lambda *args: 24,
         errors=[
             bad("2-d", ShapeError, r"^bmm: .*\(2, 3\)", _a, _a),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import deepcore as dc
-from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, normal, positive, sample
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, floating_result, normal, positive, sample
 from deepcore.errors import ConfigError, DTypeError, ShapeError
 
 
@@ -55,19 +55,20 @@ _mismatch = (np.ones((2, 3)), np.ones((2, 4)))
 _mask = np.ones((2, 2), dtype=bool)
 
 CASES = [
-    OpCase("exp", dc.exp, np.exp, _shapes(normal)),
-    OpCase("log", dc.log, np.log, _shapes(positive)),
-    OpCase("log1p", dc.log1p, np.log1p, _shapes(positive)),
-    OpCase("sqrt", dc.sqrt, np.sqrt, _shapes(positive)),
-    OpCase("square", dc.square, lambda x: x * x, _shapes(normal)),
-    OpCase("sin", dc.sin, np.sin, _shapes(normal)),
-    OpCase("cos", dc.cos, np.cos, _shapes(normal)),
-    OpCase("sign", dc.sign, np.sign, _shapes(normal)),
+    OpCase("exp", dc.exp, np.exp, _shapes(normal), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("log", dc.log, np.log, _shapes(positive), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("log1p", dc.log1p, np.log1p, _shapes(positive), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("sqrt", dc.sqrt, np.sqrt, _shapes(positive), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("square", dc.square, lambda x: x * x, _shapes(normal), dtypes=FLOATS + INTS),
+    OpCase("sin", dc.sin, np.sin, _shapes(normal), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("cos", dc.cos, np.cos, _shapes(normal), dtypes=FLOATS + INTS, result_dtype=floating_result),
+    OpCase("sign", dc.sign, np.sign, _shapes(normal), dtypes=FLOATS + INTS),
     OpCase(
         "where",
         dc.where,
         np.where,
         _where_samples,
+        dtypes=FLOATS + INTS,
         length=lambda *args, **kwargs: 12,
         errors=[
             bad("condition is not bool", DTypeError, r"^where: .*bool.*float64", np.ones(2), np.ones(2), np.ones(2)),
@@ -80,7 +81,8 @@ CASES = [
         lambda x, min=None, max=None: np.clip(x, min, max),
         _clip_samples,
         names=("clip", "clamp"),
-        dtypes=FLOATS,
+        dtypes=FLOATS + INTS,
+        result_dtype=floating_result,  # the limits are not integers
         errors=[bad("no bound", ConfigError, r"^(clip|clamp): .*min.*max", np.ones(3))],
     ),
     OpCase(

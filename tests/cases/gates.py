@@ -68,22 +68,24 @@ def _softmin_samples(rng):
 
 
 CASES = [
-    OpCase("erf", F.erf, special.erf, _shapes),
+    OpCase("erf", F.erf, special.erf, _shapes, kernels=True),
     OpCase(
         "gelu",
         F.gelu,
         _gelu,
         _gelu_samples,
         errors=[bad("unknown formula", ConfigError, r"^gelu: .*approximate='tan'", np.ones(2), approximate="tan")],
+        kernels=True,
     ),
-    OpCase("silu", F.silu, lambda x: x * special.expit(x), _shapes),
-    OpCase("mish", F.mish, lambda x: x * np.tanh(np.logaddexp(0, x)), _shapes),
+    OpCase("silu", F.silu, lambda x: x * special.expit(x), _shapes, kernels=True),
+    OpCase("mish", F.mish, lambda x: x * np.tanh(np.logaddexp(0, x)), _shapes, kernels=True),
     OpCase(
         "softplus",
         F.softplus,
         _softplus,
         _softplus_samples,
         errors=[bad("beta is 0", ConfigError, r"^softplus: .*beta=0", np.ones(2), beta=0)],
+        kernels=True,
     ),
     OpCase("softsign", F.softsign, lambda x: x / (1 + np.abs(x)), _shapes),
     OpCase("logsigmoid", F.logsigmoid, special.log_expit, _shapes),
@@ -92,7 +94,7 @@ CASES = [
         F.softmin,
         lambda x, dim: special.softmax(-x, axis=dim),
         _softmin_samples,
-        length=lambda x, dim: x.shape[dim],
+        length=lambda x, dim: x.shape[dim] if x.ndim else 1,
         errors=[bad("no such dimension", ShapeError, r"^softmin: .*dim=2", np.ones((2, 3)), dim=2)],
     ),
     OpCase(

@@ -98,6 +98,8 @@ def _masked_select(x, mask):
 
 
 def _nonzero(x, as_tuple=False):
+    if as_tuple and not x.ndim:  # as in PyTorch a single number counts as one element of an axis
+        x = x[None]
     rows = [at for at in np.ndindex(x.shape) if x[at] != 0]
     table = np.array(rows, np.int64).reshape(len(rows), x.ndim)
     return tuple(table.T) if as_tuple else table
@@ -126,6 +128,7 @@ def _scatter_samples(rng):
         sample("larger src", x, places, normal(rng, 3, 5), dim=-1),
         sample("rows", x, np.array([[2, 0, 1, 2]]), normal(rng, 1, 4), dim=0),
         sample("no index", x, np.zeros((0, 4), np.int64), normal(rng, 1, 4), dim=0),
+        sample("no index, narrow src", x, np.zeros((0, 4), np.int64), normal(rng, 1, 1), dim=0),
     ]
 
 
@@ -162,6 +165,7 @@ CASES = [
             bad("index too long", ShapeError, r"^gather: .*\(5, 4\)", _x, np.zeros((5, 4), np.int64), dim=1),
             bad("no such axis", ShapeError, r"^gather: .*dim=2", _x, _i, dim=2),
         ],
+        kernels=True,
     ),
     OpCase(
         "scatter",
@@ -198,6 +202,7 @@ CASES = [
             bad("src too short", ShapeError, r"^scatter_add: .*src", _x, _i, _x[:, :2], dim=1),
             bad("dtypes differ", DTypeError, r"^scatter_add: .*int64", _x, _i, _i, dim=1),
         ],
+        kernels=True,
     ),
     OpCase(
         "take_along_dim",
@@ -209,6 +214,7 @@ CASES = [
             sample("flat", normal(rng, 3, 4), rng.integers(0, 12, (2, 3))),
             sample("empty", normal(rng, 3, 4), np.zeros((3, 0), np.int64), dim=1),
         ],
+        dtypes=FLOATS + INTS,
         length=lambda *args, **kwargs: 6,
         errors=[
             bad("axes differ", ShapeError, r"^take_along_dim: .*\(3, 4\).*\(3,\)", _x, _i[:, 0], dim=1),
@@ -233,6 +239,7 @@ CASES = [
             bad("2-d index", ShapeError, r"^index_select: .*\(3, 4\)", _x, _i, dim=0),
             bad("float index", DTypeError, r"^index_select: .*float64", _x, np.ones(2), dim=0),
         ],
+        kernels=True,
     ),
     OpCase(
         "index_add",
@@ -250,6 +257,7 @@ CASES = [
             bad("source too long", ShapeError, r"^index_add: .*\(3, 4\).*\(2,\)", _x, _outside([0, 1]), _x, dim=0),
             bad("dtypes differ", DTypeError, r"^index_add: .*int64", _x, _outside([0, 1, 2]), _i, dim=0),
         ],
+        kernels=True,
     ),
     OpCase(
         "embedding",
@@ -269,6 +277,7 @@ CASES = [
             bad("weight 1-d", ShapeError, r"^embedding: .*\(4,\)", np.array([0]), np.ones(4)),
             bad("padding_idx", ConfigError, r"^embedding: .*padding_idx=3", np.array([0]), _x, padding_idx=3),
         ],
+        kernels=True,
     ),
     OpCase(
         "embedding with padding",

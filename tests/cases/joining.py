@@ -31,7 +31,7 @@ def _stack_samples(rng):
 
 
 def _split(x, size, dim=0):
-    sizes = [size] * (-(-x.shape[dim] // size)) if isinstance(size, int) else list(size)
+    sizes = [size] * max(1, -(-x.shape[dim] // size)) if isinstance(size, int) else list(size)
     stops = np.cumsum(sizes)
     return [
         np.take(x, range(stop - n, min(stop, x.shape[dim])), axis=dim) for n, stop in zip(sizes, stops, strict=True)
@@ -48,7 +48,7 @@ def _split_samples(rng):
 
 
 def _chunk(x, chunks, dim=0):
-    return _split(x, -(-x.shape[dim] // chunks), dim)
+    return _split(x, -(-x.shape[dim] // chunks) or [0] * chunks, dim)
 
 
 def _chunk_samples(rng):
@@ -57,6 +57,7 @@ def _chunk_samples(rng):
         sample("last is smaller", normal(rng, 3, 5), chunks=3, dim=1),
         sample("fewer than asked", normal(rng, 5), chunks=4),
         sample("empty", normal(rng, 0, 4), chunks=2, dim=1),
+        sample("nothing to cut", normal(rng, 4, 0), chunks=3, dim=1),
     ]
 
 
@@ -69,7 +70,7 @@ def _unbind_samples(rng):
     ]
 
 
-def _pad(x, pad, mode="constant", value=0.0):
+def _pad(x, pad, mode="constant", value=0):
     """`pad` counts from the last dimension, as in PyTorch."""
     widths = [(0, 0)] * x.ndim
     for i in range(len(pad) // 2):
@@ -165,6 +166,7 @@ CASES = [
                 mode="reflect",
             ),
             bad("unknown mode", ConfigError, r"^pad: .*mirror", _x, pad=(1, 1), mode="mirror"),
+            bad("value and mode", ConfigError, r"^pad: .*'replicate'", _x, pad=(1, 1), mode="replicate", value=1.0),
         ],
     ),
 ]

@@ -37,6 +37,7 @@ def _linear_samples(rng):
         sample("1-d", normal(rng, 4), w, b),
         sample("4-d", normal(rng, 2, 2, 3, 4), w, b),
         sample("empty", normal(rng, 0, 4), w, b),
+        sample("1-d to nothing", normal(rng, 4), w[:0], b[:0]),
     ]
 
 
@@ -78,6 +79,7 @@ CASES = [
             sample("1-d", normal(rng, 4), normal(rng, 4)),
             sample("empty", normal(rng, 0), normal(rng, 0)),
         ],
+        dtypes=FLOATS + INTS,
         length=_fanned_out,
         errors=[
             bad("2-d", ShapeError, r"^dot: .*\(2, 2\)", np.ones((2, 2)), np.ones((2, 2))),

@@ -284,6 +284,7 @@ CASES = [
         length=lambda x, *args, **kwargs: x.size,
         errors=_roi_errors("roi_pool"),
         no_empty="an image needs pixels; the sample 'no boxes' has an empty result",
+        kernels=True,
     ),
     OpCase(
         "roi_align",

@@ -95,6 +95,6 @@ CASES = [
     ),
     OpCase("hardsigmoid", F.hardsigmoid, _hard_gate, _wide),
     OpCase("hardswish", F.hardswish, lambda x: x * _hard_gate(x), _wide),
-    OpCase("elu", F.elu, _elu, _elu_samples),
-    OpCase("selu", F.selu, lambda x: _elu(x, 1.6732632423543772, 1.0507009873554805), _wide),
+    OpCase("elu", F.elu, _elu, _elu_samples, kernels=True),
+    OpCase("selu", F.selu, lambda x: _elu(x, 1.6732632423543772, 1.0507009873554805), _wide, kernels=True),
 ]

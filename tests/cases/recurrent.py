@@ -132,6 +132,7 @@ CASES = [
             *_errors("lstm", 4, 2),
             bad("peephole", ShapeError, r"^lstm: expected peephole \(3, 2\)", *_wrong(4, 2), _peepholes),
         ],
+        kernels=True,
     ),
     OpCase(
         "gru",
@@ -144,6 +145,7 @@ CASES = [
         ),
         length=_length,
         errors=_errors("gru", 3),
+        kernels=True,
     ),
     OpCase(
         "rnn_cell",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 import deepcore as dc
-from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, normal, sample
+from deepcore.check.opdb import FLOATS, INTS, OpCase, bad, distinct, floating_result, normal, sample
 from deepcore.errors import DTypeError, ShapeError
 
 
@@ -49,6 +48,7 @@ def _logsumexp_samples(rng):
         sample("two, kept", x, dim=(0, -1), keepdim=True),
         sample("large", x * 500.0, dim=1, diff=()),
         sample("empty, kept dimension", x[:0], dim=1),
+        sample("of nothing", x[:, :0], dim=1, diff=()),  # -inf, whose difference is NaN
     ]
 
 
@@ -81,7 +81,7 @@ def _extremum_oracle(value, position):
         if dim is None:
             return value(x)
         values, places = value(x, axis=dim), position(x, axis=dim)
-        if keepdim:
+        if keepdim and x.ndim:
             values, places = np.expand_dims(values, dim), np.expand_dims(places, dim)
         return values, places
 
@@ -180,8 +180,10 @@ CASES = [
     OpCase(
         "logsumexp",
         dc.logsumexp,
-        lambda x, dim=None, keepdim=False: special.logsumexp(x, axis=dim, keepdims=keepdim),
+        lambda x, dim=None, keepdim=False: np.logaddexp.reduce(x, axis=dim, keepdims=keepdim),
         _logsumexp_samples,
+        dtypes=FLOATS + INTS,
+        result_dtype=floating_result,
         length=_everything,
     ),
     OpCase(
@@ -193,10 +195,22 @@ CASES = [
         no_empty="the derivative of a root is infinite at 0, which is the norm of no numbers",
     ),
     OpCase(
-        "amax", dc.amax, _axes(np.max), _over_dims(distinct, empty=False), errors=[_bad_dim("amax")], no_empty=_NONE
+        "amax",
+        dc.amax,
+        _axes(np.max),
+        _over_dims(distinct, empty=False),
+        dtypes=FLOATS + INTS,
+        errors=[_bad_dim("amax")],
+        no_empty=_NONE,
     ),
     OpCase(
-        "amin", dc.amin, _axes(np.min), _over_dims(distinct, empty=False), errors=[_bad_dim("amin")], no_empty=_NONE
+        "amin",
+        dc.amin,
+        _axes(np.min),
+        _over_dims(distinct, empty=False),
+        dtypes=FLOATS + INTS,
+        errors=[_bad_dim("amin")],
+        no_empty=_NONE,
     ),
     OpCase("var", dc.var, _spread(np.var), _spread_samples, length=_everything, errors=[_bad_dim("var")]),
     OpCase("std", dc.std, _spread(np.std), _spread_samples, length=_everything, errors=[_bad_dim("std")]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deepcore import functional as F
-from deepcore.check.opdb import OpCase, bad, normal, sample
+from deepcore.check.opdb import FLOATS, OpCase, bad, normal, sample
 from deepcore.check.oracles import resample as oracles
 from deepcore.errors import ConfigError, DTypeError, ShapeError
 
@@ -86,7 +86,7 @@ CASES = [
             sample("two batch axes", normal(rng, 2, 1, 4, 2, 1), 2),
             sample("empty", normal(rng, 0, 4, 2, 3), 2),
         ],
-        dtypes=("float64", "float32", "float16", "int64"),
+        dtypes=(*FLOATS, "int64"),
         errors=[
             bad("channels", ShapeError, r"^pixel_shuffle: .*\(1, 2, 3, 3\)", _x, 2),
             bad("factor", ShapeError, r"^pixel_shuffle: .*upscale_factor=0", _x, 0),
@@ -101,7 +101,7 @@ CASES = [
             sample("no batch", normal(rng, 1, 3, 6), 3),
             sample("empty", normal(rng, 0, 1, 4, 6), 2),
         ],
-        dtypes=("float64", "float32", "float16", "int64"),
+        dtypes=(*FLOATS, "int64"),
         errors=[
             bad("sizes", ShapeError, r"^pixel_unshuffle: .*\(1, 2, 3, 3\)", _x, 2),
             bad("factor", ShapeError, r"^pixel_unshuffle: .*downscale_factor=0", _x, 0),

@@ -104,6 +104,7 @@ CASES = [
             bad("no axes", ShapeError, r"^layer_norm: ", _x, ()),
             bad("integers", DTypeError, r"^layer_norm: .*int64", _ints, 4),
         ],
+        kernels=True,
     ),
     OpCase(
         "rms_norm",
@@ -112,6 +113,7 @@ CASES = [
         _rms_samples,
         length=_size,
         errors=[bad("another shape", ShapeError, r"^rms_norm: .*\(3, 4\)", _x, 3)],
+        kernels=True,
     ),
     OpCase(
         "group_norm",

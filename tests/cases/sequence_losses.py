@@ -7,7 +7,7 @@ import numpy as np
 from deepcore import functional as F
 from deepcore.check.opdb import OpCase, bad, sample
 from deepcore.check.oracles import probability as oracles
-from deepcore.errors import ConfigError, DTypeError, IndexRangeError, ShapeError
+from deepcore.errors import ArgumentError, ConfigError, DTypeError, IndexRangeError, ShapeError
 
 
 def _length(log_probs, *rest, **kwargs):
@@ -52,6 +52,7 @@ CASES = [
         oracles.ctc_loss,
         _samples,
         length=_length,
+        kernels=True,
         errors=[
             bad("axes", ShapeError, r"^ctc_loss: expected log_probs \(T, N, C\).*\(4,\)", _x[0, 0], _t, _n, _two),
             bad("batch", ShapeError, r"^ctc_loss: expected targets \(2, S\).*\(1, 2\)", _x, _t[:1], _n, _two),
@@ -60,7 +61,7 @@ CASES = [
             bad("lengths", ShapeError, r"^ctc_loss: expected input_lengths \(2,\).*\(3,\)", _x, _t, (3, 3, 3), _two),
             bad("lengths not whole", DTypeError, r"^ctc_loss: expected target_lengths integers", _x, _t, _n, (1.5, 2)),
             bad("blank", ConfigError, r"^ctc_loss: .*0 <= blank < 4.*blank=4", _x, _t, _n, _two, blank=4),
-            bad("blank not whole", ConfigError, r"^ctc_loss: .*blank=0\.5", _x, _t, _n, _two, blank=0.5),
+            bad("blank not whole", ArgumentError, r"^ctc_loss: .*blank=0\.5", _x, _t, _n, _two, blank=0.5),
             bad("ragged lengths", ShapeError, r"^ctc_loss: expected input_lengths", _x, _t, [[1], [2, 3]], _two),
             bad("reduction", ConfigError, r"^ctc_loss: .*average", _x, _t, _n, _two, reduction="average"),
             bad("row too short", ShapeError, r"^ctc_loss: .*4 labels.*\(3,\)", _x, np.array([1, 2, 3]), _n, _two),

@@ -65,6 +65,7 @@ CASES = [
             bad("another number of elements", ShapeError, r"^reshape: .*\(2, 3\).*\(4, 2\)", _x, shape=(4, 2)),
             bad("guess does not divide", ShapeError, r"^reshape: ", _x, shape=(4, -1)),
             bad("two guesses", ShapeError, r"^reshape: ", _x, shape=(-1, -1)),
+            bad("a negative size", ShapeError, r"^reshape: .*\(3, -2\)", _x, shape=(3, -2)),
         ],
     ),
     _shape_case(
@@ -74,7 +75,10 @@ CASES = [
         _of(("split", (2, 6), {"shape": (3, -1)}), ("empty", (0, 3), {"shape": (3, 0)})),
         # a view of memory that the new shape cannot describe is refused (PyTorch); reshape copies instead
         tags=frozenset({"contiguous input only"}),
-        errors=[bad("another number of elements", ShapeError, r"^view: .*\(2, 3\).*\(4, 2\)", _x, shape=(4, 2))],
+        errors=[
+            bad("another number of elements", ShapeError, r"^view: .*\(2, 3\).*\(4, 2\)", _x, shape=(4, 2)),
+            bad("a negative size", ShapeError, r"^view: .*\(3, -2\)", _x[:0], shape=(3, -2)),
+        ],
     ),
     _shape_case(
         "flatten",

@@ -11,7 +11,7 @@ from deepcore.errors import ConfigError, ShapeError
 
 def _order(row, descending):
     """Places in order; equals in their own order; NaN is the largest."""
-    key = [(np.isnan(v), 0.0 if np.isnan(v) else v) for v in row]
+    key = [(np.isnan(v), 0.0 if np.isnan(v) else v) for v in row.tolist()]
     if descending:
         key = [(not nan, -v) for nan, v in key]
     return sorted(range(len(row)), key=key.__getitem__)
@@ -59,7 +59,7 @@ CASES = [
         dc.sort,
         _sort,
         _sort_samples,
-        dtypes=FLOATS,
+        dtypes=FLOATS + INTS,
         errors=[bad("no such axis", ShapeError, r"^sort: .*dim=2", np.ones((3, 4)), dim=2)],
     ),
     OpCase(
@@ -67,6 +67,7 @@ CASES = [
         dc.argsort,
         lambda x, **kwargs: _sort(x, **kwargs)[1],
         _sort_samples,
+        dtypes=FLOATS + INTS,
         result_dtype=lambda dtype: "int64",
         differentiable=False,
         errors=[bad("no such axis", ShapeError, r"^argsort: .*dim=2", np.ones((3, 4)), dim=2)],
@@ -83,6 +84,7 @@ CASES = [
             sample("0-d", np.asarray(1.5), k=1),
             sample("empty", normal(rng, 0, 4), k=2),
         ],
+        dtypes=FLOATS + INTS,
         errors=[
             bad("beyond the axis", ConfigError, r"^topk: .*\(3, 4\).*k=5", np.ones((3, 4)), k=5),
             bad("negative", ConfigError, r"^topk: .*k=-1", np.ones((3, 4)), k=-1),

@@ -108,7 +108,7 @@ def nms(boxes, scores, idxs=None, iou_threshold=0.5):
     kept: list[int] = []
     for i in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
         rivals = [k for k in kept if idxs is None or idxs[k] == idxs[i]]
-        if all(one_iou(boxes[k], boxes[i]) <= iou_threshold for k in rivals):
+        if not any(one_iou(boxes[k], boxes[i]) > iou_threshold for k in rivals):  # of no area: NaN, no overlap
             kept.append(i)
     return np.array(kept, dtype=np.int64)
 

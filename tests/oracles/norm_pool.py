@@ -89,6 +89,21 @@ def adaptive_max_pool2d(x, output_size, return_indices=False):
     return (y, indices) if return_indices else y
 
 
+def adaptive_pool(reduce, x, output_size, return_indices=False):
+    """The reduction of each window of any number of axes, and the flat place of the first equal to it."""
+    sizes = x.shape[2:]
+    given = output_size if isinstance(output_size, tuple) else (output_size,) * len(sizes)
+    out = [m if n is None else n for n, m in zip(given, sizes, strict=True)]
+    y, indices = np.zeros((*x.shape[:2], *out)), np.zeros((*x.shape[:2], *out), dtype=np.int64)
+    flat = np.arange(math.prod(sizes)).reshape(sizes)
+    for n, c, *at in np.ndindex(y.shape):
+        window = tuple(slice(i * m // o, -(-(i + 1) * m // o)) for i, m, o in zip(at, sizes, out, strict=True))
+        value = reduce(x[n, c][window])
+        y[n, c][tuple(at)] = value
+        indices[n, c][tuple(at)] = flat[window][x[n, c][window] == value].min(initial=flat.size)
+    return (y, indices) if return_indices else y
+
+
 def spatial_pyramid_pool(x, levels=(1, 2, 4), mode="max"):
     """The pools of all levels, flattened and side by side."""
     pool = adaptive_max_pool2d if mode == "max" else oracles.adaptive_avg_pool2d
@@ -148,6 +163,19 @@ def max_unpool2d(x, indices, kernel_size, stride=None, padding=0, output_size=No
     y = np.zeros((*x.shape[:2], *size))
     for n, c, i, j in np.ndindex(x.shape):
         y[n, c].reshape(-1)[indices[n, c, i, j]] = x[n, c, i, j]
+    return y
+
+
+def max_unpool_nd(x, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """Zeros but for the values at their places, for any number of axes."""
+    axes = x.ndim - 2
+    kernel, cut = np.broadcast_to(kernel_size, axes), np.broadcast_to(padding, axes)
+    step = kernel if stride is None else np.broadcast_to(stride, axes)
+    size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], step, cut, kernel, strict=True)]
+    size = size if output_size is None else list(output_size)
+    y = np.zeros((*x.shape[:2], *size))
+    for n, c, *at in np.ndindex(x.shape):
+        y[n, c].reshape(-1)[indices[n, c][tuple(at)]] = x[n, c][tuple(at)]
     return y
 
 

@@ -23,7 +23,8 @@ def reduce(loss, reduction):
 def kl_div(x, target, reduction="mean", log_target=False):
     """target * (log(target) - x); rel_entr(t, q) is t log(t / q)."""
     t = np.exp(target) if log_target else target
-    return reduce(special.rel_entr(t, np.exp(x)), reduction)
+    losses = special.rel_entr(t, np.exp(x))
+    return losses.sum() if reduction == "batchmean" and not x.ndim else reduce(losses, reduction)
 
 
 def gaussian_nll_loss(x, target, var, full=False, eps=1e-6, reduction="mean"):

@@ -10,6 +10,7 @@ from deepcore.errors import ShapeError, got, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
 from deepcore.functions.elementwise import exp
+from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import sum
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class BiasRelu(Function):
         if b.ndim != 1 or x.ndim == 0 or b.shape[0] != x.shape[self.axis]:
             expected = f"bias ({x.shape[self.axis] if x.ndim else 1},)"
             raise ShapeError(message("bias_relu", expected, got(on=self.backend.device, x=x, bias=b, dim=self.dim)))
+        same_dtype("bias_relu", self.backend.device, x=x, bias=b)
         y = self.backend.bias_relu(x, b, self.axis)
         self.saved = (y,)
         return y
@@ -81,6 +83,7 @@ class LeakyRelu(Function):
 
     def forward(self, x: Any) -> Any:
         self.saved = (x,)
+        x = floating(x)
         return self.backend.xp.where(x > 0, x, x * self.slope)
 
     def backward(self, gy: Any) -> Any:
@@ -126,6 +129,8 @@ class Softmax(Function):
         if not self.saved:  # the softmax of a single number is the constant 1
             return gy * 0
         (y,) = self.saved
+        if not hasattr(gy, "backend"):
+            return self.backend.softmax_grad(gy, y, self.axis)
         gx = y * gy
         return gx - y * sum(gx, self.axis, keepdim=True)
 
@@ -146,6 +151,8 @@ class LogSoftmax(Function):
         if not self.saved:
             return gy * 0
         (y,) = self.saved
+        if not hasattr(gy, "backend"):
+            return self.backend.log_softmax_grad(gy, y, self.axis)
         return gy - exp(y) * sum(gy, self.axis, keepdim=True)
 
 

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.variable import Variable
 from deepcore.dtypes import floating
-from deepcore.errors import ConfigError, ShapeError, got, message
+from deepcore.errors import ArgumentError, ConfigError, ShapeError, got, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.elementwise import exp
 from deepcore.functions.linalg.products import same_dtype
@@ -140,6 +141,8 @@ def step(x: Tensor, straight_through: bool = False) -> Tensor:
 
 def identity(x: Tensor) -> Tensor:
     """x itself: the output activation of a regression."""
+    if not isinstance(x, Variable):
+        raise ArgumentError(message("identity", "x to be a Tensor", f"x={x!r}"))
     return x
 
 

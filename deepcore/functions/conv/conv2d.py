@@ -39,9 +39,13 @@ class Window(NamedTuple):
 def pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     """A number or a pair of numbers, each at least `least`, as a pair."""
     values = (value, value) if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
-    if len(values) != 2 or not all(isinstance(v, int) and v >= least for v in values):
+    if len(values) != 2 or not all(_is_size(v, least) for v in values):
         raise ShapeError(message(op, f"{name} as an int or two ints, at least {least}", f"{name}={value!r}"))
     return values
+
+
+def _is_size(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def output_length(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -102,10 +106,15 @@ class Conv2dWeight(Function):
         return ggy, gx
 
 
-def _check_conv(x: Any, w: Any, b: Any, window: Window, on: str) -> None:
-    given = got(on=on, x=x, weight=w, bias=b, groups=window.groups)
+def _check_ranks(x: Any, w: Any, window: Window, on: str) -> None:
     if x.ndim != 4 or w.ndim != 4:
+        given = got(on=on, x=x, weight=w, groups=window.groups)
         raise ShapeError(message("conv2d", "x (N, C, H, W) and weight (O, C // groups, KH, KW)", given))
+
+
+def _check_conv(x: Any, w: Any, b: Any, window: Window, on: str) -> None:
+    _check_ranks(x, w, window, on)
+    given = got(on=on, x=x, weight=w, bias=b, groups=window.groups)
     if x.shape[1] != w.shape[1] * window.groups:
         hint = "the weight's second axis is the number of in-channels of one group"
         raise ShapeError(message("conv2d", "x.shape[1] == weight.shape[1] * groups", given, hint))
@@ -145,6 +154,7 @@ def conv2d(
         pair("conv2d", "stride", stride, 1), (0, 0), pair("conv2d", "dilation", dilation, 1), _groups(groups)
     )
     if isinstance(padding, str):
+        _check_ranks(x, weight, window, x.device)
         x, padding = _named_padding(x, weight, padding, window)
     return Conv2d(window._replace(padding=pair("conv2d", "padding", padding, 0)))(x, weight, bias)
 

@@ -25,6 +25,8 @@ __all__ = [
 class Embedding(Function):
     """Rows of a table; the gradient adds up in the rows, and leaves out the one of `padding_idx`."""
 
+    widens = False
+
     def __init__(self, padding_idx: int | None = None) -> None:
         self.padding_idx = padding_idx
 
@@ -76,6 +78,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             [1.]])
     """
     need_tensor("embedding", "input", input)
+    if weight.ndim != 2:
+        raise ShapeError(message("embedding", "weight (V, D)", got(input=input, weight=weight)))
     if padding_idx is not None:
         rows = weight.shape[0]
         if not -rows <= padding_idx < rows:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.autograd.variable import wrap
-from deepcore.errors import DeviceError, DTypeError, IndexRangeError, ShapeError, got, message
+from deepcore.dtypes import is_floating
+from deepcore.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError, got, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
 from deepcore.functions.index.indexing import GetItem, IndexAdd, getitem
@@ -53,9 +54,9 @@ def places(op: str, backend: Any, index: Any, size: int, what: str = "index") ->
 
 def poisoned(backend: Any, y: Any, outside: Any) -> Any:
     """y with NaN where `outside` (which broadcasts to y) holds; y itself when it is None or y is not floating."""
-    if outside is None or y.dtype.kind != "f":
+    if outside is None or not is_floating(y.dtype):
         return y
-    return backend.xp.where(outside, math.nan, y).astype(y.dtype, copy=False)
+    return backend.xp.where(outside, backend.xp.full((), math.nan, dtype=y.dtype), y)
 
 
 def grid(backend: Any, index: Any, axis: int) -> tuple[Any, ...]:
@@ -69,7 +70,7 @@ def grid(backend: Any, index: Any, axis: int) -> tuple[Any, ...]:
 def need_tensor(op: str, name: str, value: Any) -> None:
     """Raise TypeError unless the value is a tensor (or an array, inside of a backward pass)."""
     if not hasattr(value, "dtype"):
-        raise TypeError(message(op, f"{name} as a tensor", f"{name}={value!r}", "make one with dc.tensor"))
+        raise ArgumentError(message(op, f"{name} as a tensor", f"{name}={value!r}", "make one with dc.tensor"))
 
 
 def _fits(op: str, backend: Any, axis: int, index: Any, **arrays: Any) -> None:
@@ -80,7 +81,8 @@ def _fits(op: str, backend: Any, axis: int, index: Any, **arrays: Any) -> None:
     )
     if ok and src is not None:
         ok = src.ndim == x.ndim and all(n <= m for n, m in zip(index.shape, src.shape, strict=True))
-    if not ok and 0 not in index.shape:
+    ranks_differ = src is not None and src.ndim != x.ndim
+    if not ok and (0 not in index.shape or ranks_differ):
         parts = "x (but for dim) and src" if src is not None else "x (but for dim)"
         expected = f"index with as many axes as x and no axis longer than in {parts}"
         raise ShapeError(message(op, expected, got(on=backend.device, **arrays, index=index, dim=axis)))
@@ -91,6 +93,8 @@ def _fits(op: str, backend: Any, axis: int, index: Any, **arrays: Any) -> None:
 
 class Gather(Function):
     """y[i, j] = x[index[i, j], j] for dim 0, and so on; the gradient is added up at the same places."""
+
+    widens = False
 
     def __init__(self, dim: int, name: str = "gather") -> None:
         self.dim, self.name = dim, name
@@ -175,7 +179,9 @@ class Scatter(Function):
 
 
 def _padded(g: Any, shape: tuple[int, ...]) -> Any:
-    """g with zeros behind it along every axis, up to `shape`."""
+    """g with zeros behind it along every axis, up to `shape`; a g without elements may have any other shape."""
+    if 0 in g.shape and shape:
+        g = reshape(g, (0, *shape[1:]))
     return g if g.shape == shape else IndexAdd(tuple(slice(n) for n in g.shape), shape)(g)
 
 
@@ -199,7 +205,7 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return Gather(dim)(x, index)
 
 
-def scatter(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of x with y[index[i, j], j] = src[i, j] for dim=0, and so on; src is a tensor or a number.
 
     The reverse of gather; where a place repeats, one of the values stays. The shapes are as for gather, and src is
@@ -279,7 +285,7 @@ def _check_device(op: str, x: Any, index: Any) -> None:
 
 
 def _poison(y: Any, outside: Any, axis: int) -> Any:
-    if y.dtype.kind != "f":
+    if not is_floating(y.dtype):
         return y
     shape = tuple(outside.size if d == axis else 1 for d in range(y.ndim))
     return where(wrap(outside.reshape(shape), y.backend), math.nan, y)

@@ -22,6 +22,7 @@ __all__ = [
 class GetItem(Function):
     """x[index]: a view for slices and integers, a copy for index arrays."""
 
+    widens = False
     name = "getitem"
 
     def __init__(self, index: Any) -> None:

@@ -29,7 +29,7 @@ def _check_mask(op: str, x: Any, mask: Any) -> None:
         raise DTypeError(message(op, "a bool mask", got(x=x, mask=mask), "compare first, for example x > 0"))
 
 
-def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
     """x with `value` where the bool mask holds; shapes broadcast.
 
     value: a number or a 0-d tensor. Raises DTypeError where it does not fit the dtype of x, as 0.5 does not an integer.
@@ -37,6 +37,8 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     _check_mask("masked_fill", x, mask)
     if getattr(value, "shape", ()) != ():
         raise ShapeError(message("masked_fill", "value as a number or a 0-d tensor", got(x=x, value=value)))
+    if isinstance(value, float) and x.dtype.kind in "iu" and value.is_integer():
+        value = int(value)
     if result_type(x, value) != x.dtype:
         raise DTypeError(message("masked_fill", f"a value that fits {x.dtype}", got(x=x, value=value)))
     return where(mask, value, x)

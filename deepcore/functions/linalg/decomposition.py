@@ -15,7 +15,7 @@ from deepcore.functions.arithmetic import where
 from deepcore.functions.arranging import Diagonal, DiagonalScatter, Tril
 from deepcore.functions.index.indexing import getitem
 from deepcore.functions.linalg.products import matmul
-from deepcore.functions.linalg.solving import Solve, check_matrices, computed, t
+from deepcore.functions.linalg.solving import Solve, check_matrices, computed, iterated, t
 from deepcore.functions.shape import cat, unsqueeze
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Cholesky(Function):
     """A = L L^T; dA = sym(L^-T half_lower(L^T dL) L^-1)."""
 
     name = "linalg.cholesky"
+    widens = False  # refused, see check_matrices
 
     def forward(self, a: Any) -> Any:
         check_matrices(self.name, self.backend, a, square=True)
@@ -84,6 +85,7 @@ class QR(Function):
     """
 
     name = "linalg.qr"
+    widens = False  # refused, see check_matrices
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -125,6 +127,7 @@ class Eigh(Function):
     """A = V diag(w) V^T; dA = V (diag(dw) + sym(V^T dV) / (w_j - w_i)) V^T, symmetric as A is."""
 
     name = "linalg.eigh"
+    widens = False  # refused, see check_matrices
 
     def __init__(self, uplo: str) -> None:
         self.uplo = uplo
@@ -132,7 +135,7 @@ class Eigh(Function):
     def forward(self, a: Any) -> Any:
         check_matrices(self.name, self.backend, a, square=True)
         routine = self.backend.xp.linalg.eigh
-        w, v = computed(self.name, self.backend, "a matrix whose eigenvalues converge", routine, a, UPLO=self.uplo)
+        w, v = iterated(self.name, self.backend, "a matrix whose eigenvalues converge", routine, a, UPLO=self.uplo)
         self.saved = (w, v)
         return w, v
 
@@ -154,6 +157,7 @@ class SVD(Function):
     """
 
     name = "linalg.svd"
+    widens = False  # refused, see check_matrices
 
     def __init__(self, full_matrices: bool) -> None:
         self.full_matrices = full_matrices
@@ -162,7 +166,7 @@ class SVD(Function):
         check_matrices(self.name, self.backend, a)
         routine = self.backend.xp.linalg.svd
         expected = "a matrix whose singular values converge"
-        u, s, vh = computed(self.name, self.backend, expected, routine, a, full_matrices=self.full_matrices)
+        u, s, vh = iterated(self.name, self.backend, expected, routine, a, full_matrices=self.full_matrices)
         self.saved = (u, s, vh)
         return u, s, vh
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
@@ -70,12 +71,13 @@ class Linear(Function):
 
     def backward(self, gy: Any) -> Any:
         x, w = self.saved
-        g = reshape(gy, (-1, w.shape[0])) if len(gy.shape) != 2 else gy
+        rows = math.prod(x.shape[:-1])  # said in full: -1 cannot be told where there are no features
+        g = reshape(gy, (rows, w.shape[0])) if len(gy.shape) != 2 else gy
         gx = matmul(gy, w) if self.wants(0) else None
         gw = None
         if self.wants(1):
-            rows = reshape(x, (-1, w.shape[1])) if len(x.shape) != 2 else x
-            gw = matmul(transpose(g, 0, 1), rows)
+            x = reshape(x, (rows, w.shape[1])) if len(x.shape) != 2 else x
+            gw = matmul(transpose(g, 0, 1), x)
         return gx, gw, (sum(g, 0) if self.wants(2) else None)
 
 

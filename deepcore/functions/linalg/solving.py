@@ -27,7 +27,10 @@ def t(x: Any) -> Any:
 
 
 def check_matrices(op: str, backend: Any, a: Any, square: bool = False) -> None:
-    """Raise ShapeError or DTypeError unless a (..., n, m) is float32 or float64, and n == m where `square`."""
+    """Raise ShapeError or DTypeError unless a (..., n, m) is float32 or float64, and n == m where `square`.
+
+    float16 and bfloat16 are refused, as in PyTorch: of what a decomposition loses to rounding they keep too little.
+    """
     if a.ndim < 2 or (square and a.shape[-1] != a.shape[-2]):
         expected = "square matrices (..., n, n)" if square else "matrices (..., n, m)"
         raise ShapeError(message(op, expected, got(on=backend.device, A=a)))
@@ -45,10 +48,28 @@ def computed(op: str, backend: Any, expected: str, routine: Callable[..., Any], 
         raise LinAlgError(message(op, expected, f"{found} ({error})")) from None
 
 
+def iterated(
+    op: str, backend: Any, expected: str, routine: Callable[..., Any], a: Any, **options: Any
+) -> tuple[Any, ...]:
+    """The arrays that an iterative routine gives. Matrices that hold NaN or infinity are kept from it.
+
+    LAPACK's iterations need not end on them. On the host they raise LinAlgError, elsewhere they give NaN.
+    """
+    xp = backend.xp
+    bad = ~xp.isfinite(a).all(axis=(-2, -1))
+    if backend.on_host and bad.any():
+        raise LinAlgError(message(op, "finite numbers", f"{got(on=backend.device, A=a)} with NaN or infinity in it"))
+    parts = computed(op, backend, expected, routine, xp.where(bad[..., None, None], 0, a), **options)
+    if backend.on_host:
+        return tuple(parts)
+    return tuple(xp.where(bad.reshape(bad.shape + (1,) * (part.ndim - bad.ndim)), xp.nan, part) for part in parts)
+
+
 class Inv(Function):
     """Y = A^-1; dA = -Y^T dY Y^T."""
 
     name = "linalg.inv"
+    widens = False  # refused, see check_matrices
 
     def forward(self, a: Any) -> Any:
         check_matrices(self.name, self.backend, a, square=True)
@@ -65,6 +86,7 @@ class Solve(Function):
     """X = A^-1 B for matrices B with the leading axes of A; dB = A^-T dX, dA = -dB X^T."""
 
     name = "linalg.solve"
+    widens = False  # refused, see check_matrices
 
     def forward(self, a: Any, b: Any) -> Any:
         expected = "a matrix that is not singular"
@@ -82,6 +104,7 @@ class Det(Function):
     """det A; its derivative is the matrix of cofactors, det(A) A^-T."""
 
     name = "linalg.det"
+    widens = False  # refused, see check_matrices
 
     def forward(self, a: Any) -> Any:
         check_matrices(self.name, self.backend, a, square=True)
@@ -101,7 +124,7 @@ class Det(Function):
     def _cofactors(self, a: Any) -> Any:
         """det(U V^T) U diag(product of the other singular values) V^T, right for singular matrices too."""
         xp = self.backend.xp
-        u, s, vh = xp.linalg.svd(a)
+        u, s, vh = iterated(self.name, self.backend, "a matrix whose singular values converge", xp.linalg.svd, a)
         n = a.shape[-1]
         others = xp.where(xp.eye(n, dtype=bool), xp.ones((), dtype=a.dtype), s[..., None, :]).prod(axis=-1)
         sign = xp.asarray(xp.linalg.det(u) * xp.linalg.det(vh))
@@ -112,6 +135,7 @@ class Slogdet(Function):
     """(sign, log |det A|); the derivative of the logarithm is A^-T."""
 
     name = "linalg.slogdet"
+    widens = False  # refused, see check_matrices
 
     def forward(self, a: Any) -> Any:
         check_matrices(self.name, self.backend, a, square=True)

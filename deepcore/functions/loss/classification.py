@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.autograd.variable import wrap
+from deepcore.backends.base.array import accumulator
 from deepcore.dtypes import is_floating
-from deepcore.errors import ConfigError, DeviceError, DTypeError, IndexRangeError, ShapeError, got, message, nearest
+from deepcore.errors import (
+    ArgumentError,
+    ConfigError,
+    DeviceError,
+    DTypeError,
+    IndexRangeError,
+    ShapeError,
+    got,
+    message,
+    nearest,
+)
 from deepcore.functions.activation.basic import log_softmax, sigmoid
 from deepcore.functions.arithmetic import clamp, where
 from deepcore.functions.elementwise import abs, exp, log, log1p
@@ -106,6 +117,7 @@ def cross_entropy(
     """
     op = "cross_entropy"
     _check_reduction(op, reduction)
+    _check_ignored(op, ignore_index)
     if not 0 <= label_smoothing <= 1:
         raise ConfigError(message(op, "0 <= label_smoothing <= 1", f"label_smoothing={label_smoothing}"))
     if input.ndim < 1 or (weight is not None and weight.shape != (input.shape[1 if input.ndim > 1 else 0],)):
@@ -115,6 +127,8 @@ def cross_entropy(
     if is_floating(target.dtype):
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, classes = _rows(op, input, target)
+    if not logits.shape[1]:
+        raise ShapeError(message(op, "at least one class", got(input=input, target=target)))
     _check_classes(op, classes, logits.shape[1], ignore_index)
     plain = None if weight is None else weight.array
     losses = SoftmaxCrossEntropy(classes.array, plain, ignore_index, label_smoothing)(logits)
@@ -134,6 +148,11 @@ def _rows(op: str, input: Any, target: Any) -> tuple[Any, Any]:
     if input.ndim > 2:
         input = movedim(input, 1, -1)
     return reshape(input, (math.prod(target.shape), input.shape[-1])), reshape(target, (-1,))
+
+
+def _check_ignored(op: str, ignore_index: int) -> None:
+    if not isinstance(ignore_index, int):
+        raise ArgumentError(message(op, "ignore_index as an int", f"ignore_index={ignore_index!r}"))
 
 
 def _check_classes(op: str, classes: Any, count: int, ignore_index: int) -> None:
@@ -157,12 +176,13 @@ def _reduce_classes(losses: Any, classes: Any, weight: Any, ignore_index: int, r
     total = sum(losses)
     if reduction == "sum":
         return total
-    kept = classes.array != ignore_index
+    kept, wide = classes.array != ignore_index, accumulator(losses.dtype)
     if weight is None:
-        count = kept.sum(dtype=losses.dtype)
+        count = kept.sum(dtype=wide)
     else:
-        count = (weight.array[losses.backend.xp.where(kept, classes.array, 0)] * kept).sum(dtype=losses.dtype)
-    return total / wrap(count, losses.backend)  # stays on the device: counting does not make the host wait
+        count = (weight.array[losses.backend.xp.where(kept, classes.array, 0)] * kept).sum(dtype=wide)
+    # The count stays on the device: counting does not make the host wait.
+    return total / wrap(count.astype(losses.dtype), losses.backend)
 
 
 def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
@@ -192,6 +212,9 @@ def nll_loss(
     """
     op = "nll_loss"
     _check_reduction(op, reduction)
+    _check_ignored(op, ignore_index)
+    if input.ndim < 1:
+        raise ShapeError(message(op, "input (C,), (N, C) or (N, C, ...)", got(input=input, target=target)))
     rows, classes = _rows(op, input, target)
     if weight is not None and weight.shape != rows.shape[1:]:
         raise ShapeError(message(op, f"weight ({rows.shape[1]},)", got(input=input, weight=weight)))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepcore.autograd.function import Function
-from deepcore.dtypes import float16, float32, is_floating, result_type
+from deepcore.backends.base.array import accumulator
+from deepcore.dtypes import floating, is_floating, result_type
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.functions.activation.gates import logsigmoid
 from deepcore.functions.arithmetic import clamp, minimum, where
@@ -16,7 +17,7 @@ from deepcore.functions.axes import normalise_dim
 from deepcore.functions.elementwise import abs, sign, sqrt
 from deepcore.functions.loss.classification import _check_reduction, _reduce, _same_shape, l1_loss
 from deepcore.functions.reduce import amax, amin, sum
-from deepcore.functions.shape import Cast
+from deepcore.functions.shape import broadcast_to, cast
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -48,8 +49,7 @@ class SmoothL1(Function):
 
     def forward(self, x: Any, t: Any) -> Any:
         self.saved = (x, t)
-        d = x - t
-        a = self.backend.xp.abs(d)
+        a = self.backend.xp.abs(floating(x - t))
         return self.backend.xp.where(a < self.beta, 0.5 * a * (a / self.beta), a - 0.5 * self.beta)
 
     def backward(self, gy: Any) -> Any:
@@ -69,7 +69,7 @@ class Huber(Function):
 
     def forward(self, x: Any, t: Any) -> Any:
         self.saved = (x, t)
-        a = self.backend.xp.abs(x - t)
+        a = self.backend.xp.abs(floating(x - t))
         return self.backend.xp.where(a <= self.delta, 0.5 * a * a, self.delta * (a - 0.5 * self.delta))
 
     def backward(self, gy: Any) -> Any:
@@ -79,15 +79,15 @@ class Huber(Function):
 
 
 def _widened(*tensors: Any) -> tuple[Any, list[Any]]:
-    """The dtype of the result, and the tensors with float16 as float32: squares and small epsilons need its range."""
+    """The dtype of the result, and the tensors with 16 bits as float32: squares and small epsilons need its range."""
     dtype = tensors[0].dtype
     for t in tensors[1:]:
         dtype = result_type(tensors[0], t)
-    return dtype, [Cast(float32)(t) if t.dtype == float16 else t for t in tensors]
+    return dtype, [cast(t, accumulator(t.dtype)) for t in tensors]
 
 
 def _narrowed(y: Any, dtype: Any) -> Any:
-    return Cast(float16)(y) if dtype == float16 else y
+    return cast(y, dtype) if accumulator(dtype) != dtype else y
 
 
 def _broadcast(op: str, **tensors: Any) -> None:
@@ -183,17 +183,16 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     _broadcast(op, x1=x1, x2=x2)
     if not is_floating(x1.dtype) and not is_floating(x2.dtype):
         raise DTypeError(message(op, "a floating dtype", got(x1=x1, x2=x2), "convert with .float()"))
-    ndim = max(x1.ndim, x2.ndim)
-    axis = normalise_dim(op, dim, ndim) - max(ndim, 1)  # from the end, so that it is right in both
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    axis = normalise_dim(op, dim, len(shape))
     dtype, (a, b) = _widened(x1, x2)
-    product = _unit(a, ndim, axis, eps) * _unit(b, ndim, axis, eps)
+    a, b = (broadcast_to(v, shape) for v in (a, b))  # first: a repeated element counts in the length as often
+    product = _unit(a, axis, eps) * _unit(b, axis, eps)
     return _narrowed(sum(product, axis), dtype)
 
 
-def _unit(x: Any, ndim: int, axis: int, eps: float) -> Any:
+def _unit(x: Any, axis: int, eps: float) -> Any:
     """x divided by its length along `axis`, or by eps where it is shorter."""
-    if x.ndim < ndim:
-        x = x.reshape((1,) * (ndim - x.ndim) + tuple(x.shape))
     return x / clamp(_length(x, 2, axis, True), min=eps)
 
 

@@ -100,6 +100,9 @@ def batch_norm(
     if x.ndim < 2 or any(t is not None and t.shape != (x.shape[1],) for t in others.values()):
         raise ShapeError(message(op, "x (N, C, ...) and (C,) for all others", got(x=x, **others)))
     same_dtype(op, x=x)
+    for name, other in others.items():
+        if other is not None:
+            same_dtype(op, **{name: other})
     if not training:
         if running_mean is None or running_var is None:
             hint = "pass training=True to use the statistics of the batch"

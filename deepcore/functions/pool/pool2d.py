@@ -47,6 +47,8 @@ class Windows:
     def output_size(self, x: Any, on: str) -> tuple[int, int]:
         if x.ndim != 4:
             raise ShapeError(message(self.op, "x (N, C, H, W)", got(on=on, x=x)))
+        if 0 in x.shape[1:]:
+            raise ShapeError(message(self.op, "at least one channel and one pixel", got(on=on, x=x)))
         sizes = zip(x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         out = tuple(_pooled_length(*args, self.ceil_mode) for args in sizes)
         if min(out) < 1:

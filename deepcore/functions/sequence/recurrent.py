@@ -263,7 +263,7 @@ def rnn(
     b_hh: Tensor | None = None,
     nonlinearity: str = "tanh",
     reverse: bool = False,
-    batch_sizes: Any = None,
+    batch_sizes: Tensor | Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A recurrent layer over a sequence, h_t = f(x_t W_ih^T + b_ih + h_(t-1) W_hh^T + b_hh) (Elman 1990).
 
@@ -292,7 +292,7 @@ def lstm(
     b_hh: Tensor | None = None,
     peephole: Tensor | None = None,
     reverse: bool = False,
-    batch_sizes: Any = None,
+    batch_sizes: Tensor | Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A layer of long short-term memory over a sequence (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
@@ -316,7 +316,7 @@ def gru(
     b_hh: Tensor | None = None,
     reset_after: bool = True,
     reverse: bool = False,
-    batch_sizes: Any = None,
+    batch_sizes: Tensor | Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A layer of gated recurrent units over a sequence (Cho et al. 2014).
 

@@ -129,8 +129,8 @@ def roi_align(
     the input's dtype; times spatial_scale they are pixels. A bin has sampling_ratio x sampling_ratio samples, or if
     that is not positive one for each pixel begun. aligned: pixel centres lie at halves, which is right; otherwise
     boxes are at least one pixel wide, as in the first versions. A sample over a pixel outside of the image is 0.
-    Boxes have no gradient. A sample is a product with zeros at all other pixels of its image: one that is infinite or
-    NaN makes all boxes of its image NaN.
+    Boxes have no gradient. Some devices compute a sample as a product with zeros at all other pixels of its image: a
+    pixel that is infinite or NaN may make all boxes of its image NaN.
     Raises ShapeError, DTypeError, ConfigError, and on host devices IndexRangeError for an image outside 0..N-1
     (elsewhere, where looking would wait for the device, that box is NaN).
 

@@ -1,48 +1,4 @@
-"""The book's layers: ``forward(x)`` and ``backward(dout)`` on plain arrays, without a tape.
-
-They are thin: each runs one Function of `deepcore.functions`, the same that tensors run, on arrays of any backend
-(NumPy arrays: the default device if it takes them, else "cpu"). Neither input nor incoming gradient is written to.
-
-A two-layer network in the book's style, learning XOR:
-
->>> import numpy as np
->>> from deepcore import layers
->>> rng = np.random.default_rng(1)
->>> class TwoLayerNet:
-...     def __init__(self, inputs, hidden, outputs):
-...         self.affine1 = layers.Affine(rng.standard_normal((inputs, hidden)), np.zeros(hidden))
-...         self.affine2 = layers.Affine(rng.standard_normal((hidden, outputs)), np.zeros(outputs))
-...         self.layers = [self.affine1, layers.Sigmoid(), self.affine2]
-...         self.last = layers.SoftmaxWithLoss()
-...     def predict(self, x):
-...         for layer in self.layers:
-...             x = layer.forward(x)
-...         return x
-...     def loss(self, x, t):
-...         return self.last.forward(self.predict(x), t)
-...     def gradient(self, x, t):
-...         self.loss(x, t)
-...         dout = self.last.backward()
-...         for layer in reversed(self.layers):
-...             dout = layer.backward(dout)
->>> x, t = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
->>> net = TwoLayerNet(2, 8, 2)
->>> for _ in range(300):
-...     net.gradient(x, t)
-...     for layer in (net.affine1, net.affine2):
-...         layer.W -= 1.0 * layer.dW
-...         layer.b -= 1.0 * layer.db
->>> net.predict(x).argmax(axis=1).tolist()
-[0, 1, 1, 0]
-
-And the check of its backward, against `numerical_gradient`:
-
->>> from deepcore.gradient import numerical_gradient
->>> net.gradient(x, t)
->>> numerical = numerical_gradient(lambda _: net.loss(x, t), net.affine1.W)
->>> bool(abs(numerical - net.affine1.dW).max() < 1e-6)
-True
-"""
+"""The book's feed-forward layers."""
 
 from __future__ import annotations
 
@@ -50,8 +6,7 @@ import math
 from typing import Any
 
 from deepcore.arrays import backend_of
-from deepcore.autograd import Function, array_scope
-from deepcore.errors import ConfigError, DeviceError, GraphError, IndexRangeError, ShapeError, got, message
+from deepcore.errors import ConfigError, IndexRangeError, ShapeError, got, message
 from deepcore.functions.activation import basic as activation
 from deepcore.functions.conv import conv2d as conv
 from deepcore.functions.dropout import Dropout as DropoutFunction
@@ -59,34 +14,11 @@ from deepcore.functions.linalg import products as linalg
 from deepcore.functions.loss.classification import SoftmaxCrossEntropy
 from deepcore.functions.norm.batch_norm import BatchNorm, BatchNormEval
 from deepcore.functions.pool.pool2d import MaxPool2d, Windows
+from deepcore.layers.base import Layer
 from deepcore.random import Generator, default_generator
 
 
-class _Layer:
-    """Runs one Function forward and keeps it for backward."""
-
-    _fn: Function | None = None
-    _backend: Any = None
-
-    def _forward(self, fn: Function, x: Any, *others: Any) -> Any:
-        backend = backend_of(x)
-        for other in others:
-            if other is not None and not backend.is_array(other):
-                given = f"x of type {type(x).__name__}, and a parameter of type {type(other).__name__}"
-                raise DeviceError(message(type(self).__name__, "arrays of one backend", given))
-        self._fn, self._backend = fn, backend
-        with array_scope(backend):
-            return fn(x, *others)
-
-    def _backward(self, *grads: Any) -> Any:
-        if self._fn is None:
-            name = type(self).__name__
-            raise GraphError(message(name, "forward before backward", "backward first", "call forward(x)"))
-        with array_scope(self._backend):
-            return self._fn.backward(*grads)
-
-
-class MatMul(_Layer):
+class MatMul(Layer):
     """x W: x (N, D), W (D, M). dW is the gradient of W after backward."""
 
     def __init__(self, W: Any) -> None:
@@ -101,7 +33,7 @@ class MatMul(_Layer):
         return dx
 
 
-class Affine(_Layer):
+class Affine(Layer):
     """x W + b: x (N, ...) is flattened to (N, D), W (D, M), b (M,). dW and db are their gradients after backward.
 
     >>> import numpy as np
@@ -129,7 +61,7 @@ class Affine(_Layer):
         return dx.reshape(self._x_shape)
 
 
-class Relu(_Layer):
+class Relu(Layer):
     """max(0, x)."""
 
     def forward(self, x: Any) -> Any:
@@ -139,7 +71,7 @@ class Relu(_Layer):
         return self._backward(dout)
 
 
-class Sigmoid(_Layer):
+class Sigmoid(Layer):
     """1 / (1 + exp(-x)); its gradient is dout * y * (1 - y)."""
 
     def forward(self, x: Any) -> Any:
@@ -149,7 +81,7 @@ class Sigmoid(_Layer):
         return self._backward(dout)
 
 
-class Softmax(_Layer):
+class Softmax(Layer):
     """exp(x) / sum(exp(x)) along the last axis, after subtracting the maximum."""
 
     def forward(self, x: Any) -> Any:
@@ -159,7 +91,7 @@ class Softmax(_Layer):
         return self._backward(dout)
 
 
-class SoftmaxWithLoss(_Layer):
+class SoftmaxWithLoss(Layer):
     """The mean over the batch of -log softmax(x)[t]: x (N, C), t one-hot (N, C) or class labels (N,).
 
     loss is what the sum of an array of x's library is (a NumPy number, a CuPy array without axes): nothing is copied to
@@ -216,7 +148,7 @@ class SoftmaxWithLoss(_Layer):
         return self._backward(self._backend.xp.ones(x.shape[:1], dtype=x.dtype) * share)
 
 
-class Convolution(_Layer):
+class Convolution(Layer):
     """Cross-correlation: x (N, C, H, W), W (FN, C, FH, FW), b (FN,) -> (N, FN, OH, OW).
 
     OH = (H + 2 pad - FH) // stride + 1, and OW likewise; stride and pad are numbers or pairs.
@@ -239,7 +171,7 @@ class Convolution(_Layer):
         return dx
 
 
-class Pooling(_Layer):
+class Pooling(Layer):
     """The maximum of every window: x (N, C, H, W) -> (N, C, OH, OW). The border counts as minus infinity, not as 0."""
 
     def __init__(self, pool_h: int, pool_w: int, stride: int = 1, pad: int = 0) -> None:
@@ -255,7 +187,7 @@ class Pooling(_Layer):
         return self._backward(dout)
 
 
-class Dropout(_Layer):
+class Dropout(Layer):
     """Zeroes each element with probability dropout_ratio and scales the others by 1 / (1 - dropout_ratio).
 
     The book scales at test time instead; this way a test (train_flg=False) hands x on as it is.
@@ -280,7 +212,7 @@ class Dropout(_Layer):
         return self._backward(dout) if self._training else dout
 
 
-class BatchNormalization(_Layer):
+class BatchNormalization(Layer):
     """(x - mean) / sqrt(var + eps) * gamma + beta (Ioffe and Szegedy 2015), with the batch's statistics in training.
 
     x (N, D) with gamma, beta (D,), or images (N, C, H, W) with gamma, beta (C,): one mean per channel, or as in the
