@@ -11,6 +11,7 @@ import deepcore as dc
 from deepcore import functional as F
 from deepcore.backends import get_backend
 from deepcore.check.opdb import host
+from deepcore.check.tolerance import assert_close
 from deepcore.errors import DeepcoreError
 
 
@@ -44,6 +45,15 @@ def test_maximum_of_two(device: str) -> None:
     x, other = dc.tensor([1.0, 5.0], device=device), dc.tensor([3.0, 2.0], device=device)
     assert host(x.max(other)).tolist() == [3.0, 5.0]
     assert host(x.min(other)).tolist() == [1.0, 2.0]
+
+
+def test_softplus_at_its_threshold(device: str) -> None:
+    """It is linear above the threshold only."""
+    x = dc.tensor([1.0, 2.0], device=device, requires_grad=True)
+    y = F.softplus(x, threshold=1)
+    y.sum().backward()
+    assert_close(host(y), [np.log1p(np.e), 2.0], "float32")
+    assert_close(host(x.grad), [1 / (1 + np.exp(-1)), 1.0], "float32")
 
 
 def test_nothing_is_scattered(device: str) -> None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from deepcore.nn import init, utils
-from deepcore.nn.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from deepcore.nn.adaptive_pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool3d,
-    LPPool1d,
-    LPPool3d,
-    MaxUnpool1d,
-    MaxUnpool3d,
-)
-from deepcore.nn.attention import MultiheadAttention
-from deepcore.nn.columns import Fold, Unfold
+from deepcore.nn.activation.basic import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from deepcore.nn.activation.gates import GELU, GLU, LogSigmoid, Mish, SiLU, Softmin, Softplus, Softsign
+from deepcore.nn.activation.rectifiers import ELU, SELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from deepcore.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
-from deepcore.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from deepcore.nn.distance_loss import (
+from deepcore.nn.conv.columns import Fold, Unfold
+from deepcore.nn.conv.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from deepcore.nn.conv.resample import PixelShuffle, PixelUnshuffle, Upsample
+from deepcore.nn.dropout import Dropout
+from deepcore.nn.linear import Flatten, Identity, Linear, Unflatten
+from deepcore.nn.loss.classification import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from deepcore.nn.loss.distance import (
     CosineEmbeddingLoss,
     CosineSimilarity,
     HingeEmbeddingLoss,
@@ -30,10 +25,10 @@ from deepcore.nn.distance_loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from deepcore.nn.dropout import Dropout
-from deepcore.nn.embedding import Embedding
-from deepcore.nn.gates import GELU, GLU, LogSigmoid, Mish, SiLU, Softmin, Softplus, Softsign
-from deepcore.nn.layer_norm import (
+from deepcore.nn.loss.probability import CTCLoss, GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from deepcore.nn.module import Module
+from deepcore.nn.norm.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from deepcore.nn.norm.layer_norm import (
     GroupNorm,
     InstanceNorm1d,
     InstanceNorm2d,
@@ -42,19 +37,24 @@ from deepcore.nn.layer_norm import (
     LocalResponseNorm,
     RMSNorm,
 )
-from deepcore.nn.linear import Flatten, Identity, Linear, Unflatten
-from deepcore.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
-from deepcore.nn.module import Module
-from deepcore.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from deepcore.nn.parameter import Parameter
-from deepcore.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from deepcore.nn.pool3d import AvgPool3d, MaxPool3d
-from deepcore.nn.pool_variants import AdaptiveMaxPool2d, AvgPool1d, LPPool2d, MaxPool1d, MaxUnpool2d
-from deepcore.nn.probability_loss import CTCLoss, GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
-from deepcore.nn.rectifiers import ELU, SELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
-from deepcore.nn.resample import PixelShuffle, PixelUnshuffle, Upsample
-from deepcore.nn.rnn import GRU, LSTM, RNN
-from deepcore.nn.rnn_cell import GRUCell, LSTMCell, RNNCell
+from deepcore.nn.pool.adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool3d,
+    LPPool1d,
+    LPPool3d,
+    MaxUnpool1d,
+    MaxUnpool3d,
+)
+from deepcore.nn.pool.pool2d import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from deepcore.nn.pool.pool3d import AvgPool3d, MaxPool3d
+from deepcore.nn.pool.variants import AdaptiveMaxPool2d, AvgPool1d, LPPool2d, MaxPool1d, MaxUnpool2d
+from deepcore.nn.sequence.attention import MultiheadAttention
+from deepcore.nn.sequence.embedding import Embedding
+from deepcore.nn.sequence.rnn import GRU, LSTM, RNN
+from deepcore.nn.sequence.rnn_cell import GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "ELU",

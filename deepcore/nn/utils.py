@@ -9,8 +9,8 @@ from deepcore import creation
 from deepcore.autograd import no_grad
 from deepcore.errors import DeviceError, RunError, got, message
 from deepcore.functions import stack
-from deepcore.nn import rnn_utils as rnn  # noqa: F401 - nn.utils.rnn, as in PyTorch
-from deepcore.nn.reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from deepcore.nn.norm.reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from deepcore.nn.sequence import packing as rnn  # noqa: F401 - nn.utils.rnn, as in PyTorch
 from deepcore.tensor import Tensor
 
 __all__ = [

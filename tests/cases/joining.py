@@ -87,6 +87,7 @@ def _pad_samples(rng):
         sample("last", normal(rng, 2, 3), pad=(1, 2)),
         sample("two", normal(rng, 1, 2, 3, 4), pad=(1, 0, 2, 1), value=1.5),
         sample("cut", normal(rng, 2, 5), pad=(-1, -2)),
+        sample("all cut off", normal(rng, 2, 3), pad=(-1, -2)),
         sample("grow and cut", normal(rng, 2, 5), pad=(2, -1, 0, 1), value=-1.0),
         sample("reflect", normal(rng, 1, 2, 3, 4), pad=(2, 1, 1, 2), mode="reflect"),
         sample("replicate", normal(rng, 1, 2, 3, 4), pad=(2, 1, 0, 3), mode="replicate"),

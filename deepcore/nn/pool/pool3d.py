@@ -8,7 +8,7 @@ from deepcore import functional as F
 from deepcore.errors import ConfigError
 from deepcore.nn import args
 from deepcore.nn.module import Module
-from deepcore.nn.pool import _as_given
+from deepcore.nn.pool.pool2d import _as_given
 from deepcore.tensor import Tensor
 
 Triple = tuple[int, int, int]

@@ -10,7 +10,7 @@ from deepcore import functional as F
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.nn import args, init
 from deepcore.nn.module import Module
-from deepcore.nn.norm import _BatchNorm
+from deepcore.nn.norm.batch_norm import _BatchNorm
 from deepcore.nn.parameter import Parameter
 from deepcore.tensor import Tensor
 

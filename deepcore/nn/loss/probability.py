@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deepcore import functional as F
 from deepcore.nn import args
-from deepcore.nn.loss import _REDUCTIONS, _Loss
+from deepcore.nn.loss.classification import _REDUCTIONS, _Loss
 from deepcore.nn.module import Module
 from deepcore.tensor import Tensor
 

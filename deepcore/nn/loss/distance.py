@@ -6,7 +6,7 @@ reduction is "mean", "sum" or "none". It is given by name where in PyTorch the o
 from __future__ import annotations
 
 from deepcore import functional as F
-from deepcore.nn.loss import _Loss
+from deepcore.nn.loss.classification import _Loss
 from deepcore.nn.module import Module
 from deepcore.tensor import Tensor
 

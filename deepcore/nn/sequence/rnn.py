@@ -13,7 +13,7 @@ from deepcore.functions import cat, getitem, stack, transpose, unsqueeze
 from deepcore.nn import args, init
 from deepcore.nn.module import Module
 from deepcore.nn.parameter import Parameter
-from deepcore.nn.rnn_utils import PackedSequence, numbers
+from deepcore.nn.sequence.packing import PackedSequence, numbers
 from deepcore.tensor import Tensor
 
 

@@ -10,7 +10,7 @@ from deepcore.errors import ConfigError
 from deepcore.nn import args
 from deepcore.nn.args import Pair
 from deepcore.nn.module import Module
-from deepcore.nn.pool import _as_given, _Pool
+from deepcore.nn.pool.pool2d import _as_given, _Pool
 from deepcore.tensor import Tensor
 
 

@@ -9,7 +9,7 @@ from deepcore import functional as F
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions import unsqueeze
 from deepcore.nn import args
-from deepcore.nn.rnn import _Recurrent
+from deepcore.nn.sequence.rnn import _Recurrent
 from deepcore.tensor import Tensor
 
 

@@ -1,0 +1,1 @@
+"""Convolutions, columns of patches, and resampling. deepcore.nn collects them."""

@@ -1,0 +1,1 @@
+"""Losses as modules. deepcore.nn collects them."""

@@ -1,0 +1,1 @@
+"""Normalisation of activations and of weights. deepcore.nn collects them."""

@@ -1,0 +1,1 @@
+"""Recurrent layers, attention and embeddings. deepcore.nn collects them."""
