@@ -340,10 +340,12 @@ def _regions(rng: np.random.Generator) -> list[Case]:
     x = rng.permutation(2 * 3 * 6 * 5).reshape(2, 3, 6, 5) / 64.0
     corners = rng.uniform(-2, 7, (5, 4))
     boxes = np.concatenate([np.array([[0.0], [1.0], [1.0], [0.0], [1.0]]), np.sort(corners)], axis=1)
+    strange = np.concatenate([boxes, [[2.0, 0.0, 0.0, 3.0, 3.0]]])  # there are images 0 and 1, and three channels
     cases = [
         Case("adaptive", "adaptive_max_pool2d", (x, (4, 2))),
         Case("some nowhere", "add_at_places", (rng.random((2, 4)), rng.integers(-1, 6, (2, 4)), (2, 3)), 8),
         Case("boxes", "roi_pool", (x, boxes, (2, 3), 0.9)),
+        Case("no such image", "roi_pool", (x, strange, (2, 3), 0.9)),
     ]
     for ratio, aligned in ((2, True), (-1, False)):
         args = ((3, 2), 0.9, ratio, aligned)
@@ -351,6 +353,11 @@ def _regions(rng: np.random.Generator) -> list[Case]:
         cases += [
             Case(f"{ratio}", "roi_align", (x, boxes, *args), 30, WIDE),
             Case(f"{ratio}", "roi_align_grad", (gy, boxes, x.shape, *args), 30, WIDE),
+        ]
+        more = rng.standard_normal((6, 3, 3, 2))
+        cases += [
+            Case(f"{ratio}, no such image", "roi_align", (x, strange, *args), 30, WIDE),
+            Case(f"{ratio}, no such image", "roi_align_grad", (more, strange, x.shape, *args), 30, WIDE),
         ]
     return cases
 

@@ -156,3 +156,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean)
     assert int(done.stdout) < 1000  # 19,500 without
+
+
+def test_size_of_the_team(monkeypatch):
+    from deepcore.kernels.cpu.team import default_size
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 5}, raising=False)
+    for asked, size in (("7", 7), ("0", 3), ("many", 3), ("", 3)):
+        monkeypatch.setenv("DEEPCORE_NUM_THREADS", asked)
+        assert default_size() == size
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for count, size in ((6, 6), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
+        assert default_size() == size

@@ -26,7 +26,7 @@ FOLDERS = (
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("backends",),
-    ("arrays", "devices", "dtypes", "machine"),
+    ("arrays", "devices", "dtypes", "machine", "webpage"),
     ("autograd",),
     ("random",),
     ("functions", "functional", "linalg"),

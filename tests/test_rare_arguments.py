@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import deepcore as dc
 from deepcore import functional as F
 from deepcore.backends import get_backend
+from deepcore.backends.base.gamma import ROUNDS
 from deepcore.check.opdb import host
 from deepcore.check.tolerance import assert_close
 from deepcore.errors import DeepcoreError
@@ -121,6 +123,13 @@ def test_what_does_not_fit(name: str, device: str) -> None:
 
 def test_a_backend_names_its_device(device: str) -> None:
     assert repr(get_backend(device)).endswith(f" on {device}>")
+
+
+def test_words_for_gamma_numbers(device: str) -> None:
+    """Two float64 numbers for each round and one more, each from a whole number of blocks of four words."""
+    for size in (0, 1, 2, 3, 5, 1000):
+        blocks = math.ceil(2 * size / 4)
+        assert get_backend(device).gamma_words(size) == (2 * ROUNDS + 1) * 4 * blocks
 
 
 def test_optimisers_of_nothing(device: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from deepcore import webpage
 from deepcore.check.report import numbers
 from deepcore.check.report.as_json import environment
 from deepcore.check.report.numbers import Row
@@ -11,24 +12,6 @@ from deepcore.check.report.picture import picture
 from deepcore.check.report.style import STYLE
 from deepcore.check.report.table import details
 from deepcore.check.results import Failure, Report
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
 
 
 def to_html(report: Report, command: str = "") -> str:
@@ -43,7 +26,7 @@ def to_html(report: Report, command: str = "") -> str:
         f"<details><summary>The table</summary>{_table(report)}</details>",
         _facts(report, command),
     ]
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(part for part in parts if part))
+    return webpage.document(title, parts, STYLE)
 
 
 EXPLANATION = """<p class="quiet">eps is the distance from 1 to the next number of the dtype. Each mark is the worst
@@ -66,8 +49,7 @@ def _tiles(report: Report) -> str:
         (numbers.percent(max(shares, default=0.0)), "of the limit at worst, of what passed"),
         (numbers.seconds(report.seconds), "in all"),
     ]
-    items = "".join(f"<li><strong>{escape(value)}</strong><span>{name}</span></li>" for value, name in tiles)
-    return f'<ul class="tiles">{items}</ul>'
+    return webpage.tiles(tiles)
 
 
 def _failures(report: Report) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.metadata import version
 
+from deepcore import webpage
 from deepcore.lockstep.report import facts, pictures, words
 from deepcore.lockstep.report.style import STYLE
 from deepcore.lockstep.result import EXACT, Comparison, Replay, Verdict
@@ -32,26 +33,8 @@ def to_html(comparison: Comparison, command: str = "") -> str:
         EXPLANATION,
         f"<footer>deepcore {escape(version('deepcore'))}</footer>",
     ]
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(part for part in parts if part))
+    return webpage.document(title, parts, STYLE)
 
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
 
 EXPLANATION = f"""<section>
 <h2>How to read this</h2>
@@ -99,8 +82,7 @@ def _tiles(comparison: Comparison) -> str:
         (f"{len(comparison.events):,}", "times beyond the bound"),
         (words.number(closest.ratio) if closest else "0", "largest distance, in bounds"),
     ]
-    cells = "".join(f"<li><strong>{escape(value)}</strong><span>{escape(what)}</span></li>" for value, what in tiles)
-    return f'<ul class="tiles">{cells}</ul>'
+    return webpage.tiles(tiles)
 
 
 def _pictures(comparison: Comparison) -> str:
