@@ -32,6 +32,13 @@ def test_whole_numbers_to_whole_powers(device: str) -> None:
     assert host(2**powers).tolist() == [0, 0, 0, 0, 8, 8]
 
 
+def test_powers_of_zero_and_their_exponents(device: str) -> None:
+    """0 ** p has the derivative 0 with respect to p >= 0, as in PyTorch, not 0 * log(0)."""
+    x, p = dc.tensor([0.0, 1.0, 2.0], device=device), dc.tensor([2.0, 3.0, 3.0], device=device, requires_grad=True)
+    (x**p).sum().backward()
+    assert_close(host(p.grad), [0.0, 0.0, 8 * np.log(2)], "float32")
+
+
 def test_numbers_have_one_element_along_their_axis(device: str) -> None:
     x = dc.tensor(2.5, device=device, requires_grad=True)
     largest, place = x.max(dim=0)
@@ -49,13 +56,25 @@ def test_maximum_of_two(device: str) -> None:
     assert host(x.min(other)).tolist() == [1.0, 2.0]
 
 
+def test_both_choices_of_where_are_broadcast(device: str) -> None:
+    first = dc.tensor([1.0, 2.0, 3.0], device=device, requires_grad=True)
+    second = dc.tensor([[5.0], [6.0]], device=device, requires_grad=True)
+    condition = dc.tensor([[True, False, True], [True, True, True]], device=device)
+    dc.where(condition, first, second).sum().backward()
+    assert host(first.grad).tolist() == [2.0, 1.0, 2.0]
+    assert host(second.grad).tolist() == [[1.0], [0.0]]
+
+
 def test_softplus_at_its_threshold(device: str) -> None:
     """It is linear above the threshold only."""
     x = dc.tensor([1.0, 2.0], device=device, requires_grad=True)
-    y = F.softplus(x, threshold=1)
-    y.sum().backward()
+    y, sigmoid = F.softplus(x, threshold=1), 1 / (1 + np.exp(-1))
     assert_close(host(y), [np.log1p(np.e), 2.0], "float32")
-    assert_close(host(x.grad), [1 / (1 + np.exp(-1)), 1.0], "float32")
+    for twice in (False, True):
+        (slope,) = dc.autograd.grad(y.sum(), x, create_graph=twice, retain_graph=True)
+        assert_close(host(slope), [sigmoid, 1.0], "float32")
+    (curvature,) = dc.autograd.grad(slope.sum(), x)
+    assert_close(host(curvature), [sigmoid * (1 - sigmoid), 0.0], "float32")
 
 
 def test_nothing_is_scattered(device: str) -> None:
@@ -130,6 +149,17 @@ def test_words_for_gamma_numbers(device: str) -> None:
     for size in (0, 1, 2, 3, 5, 1000):
         blocks = math.ceil(2 * size / 4)
         assert get_backend(device).gamma_words(size) == (2 * ROUNDS + 1) * 4 * blocks
+
+
+def test_weight_decay_of_one(device: str) -> None:
+    backend = get_backend(device)
+    param, grad = backend.from_host([2.0, -4.0]), backend.from_host([1.0, 1.0])
+    backend.sgd_update([param], [grad], None, 0.5, 0, 0, 1.0, False, False, True)
+    assert backend.to_host(param).tolist() == [0.5, -2.5]
+    param, mean, square = (backend.from_host(values) for values in ([2.0, -4.0], [0.0, 0.0], [0.0, 0.0]))
+    backend.adam_update([param], [grad], [mean], [square], None, 1, 0.5, 0.75, 0.5, 0.0, 1.0, False, False)
+    assert backend.to_host(mean).tolist() == [0.75, -0.75]
+    assert backend.to_host(param).tolist() == [1.5, -3.5]
 
 
 def test_optimisers_of_nothing(device: str) -> None:
