@@ -50,7 +50,7 @@ def keep_dims(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
 
 def flat_ints(op: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` alike: a tuple of ints."""
-    if len(values) == 1 and not isinstance(values[0], int) and hasattr(values[0], "__iter__"):
+    if len(values) == 1 and not isinstance(values[0], int | str | bytes) and hasattr(values[0], "__iter__"):
         values = tuple(values[0])
     try:
         return tuple(v.__index__() for v in values)

@@ -156,7 +156,8 @@ def _hinge_samples(rng):
 
 
 def _hinge(x, target, margin=1.0, reduction="mean"):
-    return _reduced(np.where(target == 1, x, np.maximum(0, margin - x)), reduction)
+    unlike, like = np.where(target != 1, np.maximum(0, margin - x), 0.0), np.where(target != -1, x, 0.0)
+    return _reduced(unlike + like, reduction)  # a target of neither kind counts as both, as in PyTorch
 
 
 def _ranking_samples(rng):

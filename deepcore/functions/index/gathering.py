@@ -180,7 +180,9 @@ class Scatter(Function):
 
 def _padded(g: Any, shape: tuple[int, ...]) -> Any:
     """g with zeros behind it along every axis, up to `shape`; a g without elements may have any other shape."""
-    if 0 in g.shape and shape:
+    if 0 in g.shape and not shape:
+        return g.sum()
+    if 0 in g.shape:
         g = reshape(g, (0, *shape[1:]))
     return g if g.shape == shape else IndexAdd(tuple(slice(n) for n in g.shape), shape)(g)
 
@@ -212,6 +214,8 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     nowhere shorter than index. Raises as gather, and DTypeError where src has another dtype.
     """
     need_tensor("scatter", "index", index)
+    if not hasattr(src, "dtype") and not isinstance(src, int | float):
+        raise ArgumentError(message("scatter", "src as a tensor or a number", f"src={src!r}"))
     return Scatter(dim)(x, index, src)
 
 

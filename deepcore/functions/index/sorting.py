@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import int64
-from deepcore.errors import ConfigError, got, message
+from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.axes import normalise_dim
 from deepcore.functions.index.gathering import ScatterAlong
 
@@ -87,6 +87,8 @@ def unique(
     The result is always sorted. Its shape depends on the values, so the host waits for the device.
     """
     backend, array = x.backend, x.array
+    if dim is not None and x.ndim == 0:
+        raise ShapeError(message("unique", "at least one axis, or dim=None", got(x=x, dim=dim)))
     axis = None if dim is None else normalise_dim("unique", dim, x.ndim)
     options = {"return_inverse": True, "return_counts": True, "equal_nan": False}
     if axis is None:

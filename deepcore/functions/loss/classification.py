@@ -124,11 +124,10 @@ def cross_entropy(
         found = got(input=input, target=target, weight=weight)
         raise ShapeError(message(op, "input (C,), (N, C) or (N, C, ...), weight (C,)", found))
     same_dtype(op, input=input, weight=weight)
+    _check_some_class(op, input, target)
     if is_floating(target.dtype):
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, classes = _rows(op, input, target)
-    if not logits.shape[1]:
-        raise ShapeError(message(op, "at least one class", got(input=input, target=target)))
     _check_classes(op, classes, logits.shape[1], ignore_index)
     plain = None if weight is None else weight.array
     losses = SoftmaxCrossEntropy(classes.array, plain, ignore_index, label_smoothing)(logits)
@@ -148,6 +147,11 @@ def _rows(op: str, input: Any, target: Any) -> tuple[Any, Any]:
     if input.ndim > 2:
         input = movedim(input, 1, -1)
     return reshape(input, (math.prod(target.shape), input.shape[-1])), reshape(target, (-1,))
+
+
+def _check_some_class(op: str, input: Any, target: Any) -> None:
+    if not input.shape[1 if input.ndim > 1 else 0]:
+        raise ShapeError(message(op, "at least one class", got(input=input, target=target)))
 
 
 def _check_ignored(op: str, ignore_index: int) -> None:
@@ -180,7 +184,8 @@ def _reduce_classes(losses: Any, classes: Any, weight: Any, ignore_index: int, r
     if weight is None:
         count = kept.sum(dtype=wide)
     else:
-        count = (weight.array[losses.backend.xp.where(kept, classes.array, 0)] * kept).sum(dtype=wide)
+        inside = classes.array.clip(0, weight.shape[0] - 1)  # the loss of a class outside is NaN already
+        count = (weight.array[inside] * kept).sum(dtype=wide)
     # The count stays on the device: counting does not make the host wait.
     return total / wrap(count.astype(losses.dtype), losses.backend)
 
@@ -215,6 +220,7 @@ def nll_loss(
     _check_ignored(op, ignore_index)
     if input.ndim < 1:
         raise ShapeError(message(op, "input (C,), (N, C) or (N, C, ...)", got(input=input, target=target)))
+    _check_some_class(op, input, target)
     rows, classes = _rows(op, input, target)
     if weight is not None and weight.shape != rows.shape[1:]:
         raise ShapeError(message(op, f"weight ({rows.shape[1]},)", got(input=input, weight=weight)))

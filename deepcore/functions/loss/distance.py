@@ -147,6 +147,8 @@ def _length(d: Any, p: float, dim: int, keepdim: bool) -> Any:
         return sum(abs(d), dim, keepdim)
     if p in (math.inf, -math.inf):
         return (amax if p > 0 else amin)(abs(d), dim, keepdim)
+    if p < 0 and 0 in d.shape[dim:]:
+        raise ShapeError(message("norm", f"at least one element for p={p}", got(x=d)))
     total = sum(d * d if p == 2 else _power(abs(d), p), dim, keepdim)
     zero = total == 0
     inside = where(zero, 1.0, total)

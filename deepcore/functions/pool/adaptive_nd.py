@@ -13,7 +13,7 @@ from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.pool.adaptive import adaptive_max_pool2d
 from deepcore.functions.pool.pool1d import _windows1d, _with_row, _without_row
 from deepcore.functions.pool.pool2d import AvgPool2d, adaptive_avg_pool2d
-from deepcore.functions.pool.pool3d import avg_pool3d
+from deepcore.functions.pool.pool3d import Triple, avg_pool3d
 from deepcore.functions.shape import cast, reshape
 
 if TYPE_CHECKING:
@@ -132,7 +132,9 @@ def lp_pool1d(
     return _without_row(_root(means * math.prod(windows.kernel_size), p, x.dtype))
 
 
-def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool3d(
+    x: Tensor, norm_type: float, kernel_size: Triple, stride: Triple | None = None, ceil_mode: bool = False
+) -> Tensor:
     """(sum of x ** p over each window) ** (1 / p): x (N, C, D, H, W) -> (N, C, OD, OH, OW); see `lp_pool2d`."""
     op = "lp_pool3d"
     p = _exponent(op, norm_type)
