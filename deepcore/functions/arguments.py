@@ -138,6 +138,9 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _is_index(value: Any) -> bool:
+    """Whether the value is an integer; True and False are none here, as in PyTorch."""
+    if isinstance(value, bool):
+        return False
     try:
         operator.index(value)
     except TypeError:

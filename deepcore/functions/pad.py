@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
 from deepcore.functions.index.indexing import getitem
-from deepcore.functions.shape import cat, flip
+from deepcore.functions.shape import cat, clone, flip
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -62,6 +62,8 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | No
         for axis, before, after in axes:
             x = _pad_axis(x, axis, before, after, mode)
         return x
+    if not x.shape:
+        return clone(x)
     cut = [slice(None)] * len(x.shape)
     grow = [(0, 0)] * len(x.shape)
     for axis, before, after in axes:
