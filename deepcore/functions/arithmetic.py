@@ -224,6 +224,9 @@ class Where(Function):
         if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
             hint = "compare first, for example x != 0"
             raise DTypeError(message("where", "a bool condition", got(self.backend.device, condition=condition), hint))
+        if any(not hasattr(v, "dtype") and not isinstance(v, int | float) for v in (a, b)):
+            found = got(self.backend.device, x=a, other=b)
+            raise ArgumentError(message("where", "tensors or numbers to choose from", found))
         a0, b0 = promote(a, b) if hasattr(a, "dtype") or hasattr(b, "dtype") else (a, b)
         try:
             y = self.backend.xp.where(condition, a0, b0)

@@ -24,7 +24,9 @@ def kl_div(x, target, reduction="mean", log_target=False):
     """target * (log(target) - x); rel_entr(t, q) is t log(t / q)."""
     t = np.exp(target) if log_target else target
     losses = special.rel_entr(t, np.exp(x))
-    return losses.sum() if reduction == "batchmean" and not x.ndim else reduce(losses, reduction)
+    if reduction == "batchmean":  # the batch is that of x, before it is broadcast
+        return losses.sum() / (x.shape[0] if x.ndim else 1)
+    return reduce(losses, reduction)
 
 
 def gaussian_nll_loss(x, target, var, full=False, eps=1e-6, reduction="mean"):
