@@ -160,7 +160,7 @@ def conv2d(
 
 
 def _groups(groups: int) -> int:
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
+    if not isinstance(groups, int) or groups < 1:
         raise ShapeError(message("conv2d", "groups as an int of at least 1", f"groups={groups!r}"))
     return groups
 

@@ -59,7 +59,7 @@ class _Geometry:
             raise ShapeError(message(op, "padding as numbers, 'same' or 'valid'", f"padding={padding!r}"))
         if padding == "same" and self.stride != (1,) * count:
             raise ShapeError(message(op, "stride 1 with padding='same'", f"stride={self.stride}"))
-        if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
+        if not isinstance(groups, int) or groups < 1:
             raise ShapeError(message(op, "groups as an int of at least 1", f"groups={groups!r}"))
         self.groups = groups
 

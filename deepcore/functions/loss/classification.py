@@ -10,7 +10,6 @@ from deepcore.autograd.variable import wrap
 from deepcore.backends.base.array import accumulator
 from deepcore.dtypes import is_floating
 from deepcore.errors import (
-    ArgumentError,
     ConfigError,
     DeviceError,
     DTypeError,
@@ -117,7 +116,6 @@ def cross_entropy(
     """
     op = "cross_entropy"
     _check_reduction(op, reduction)
-    _check_ignored(op, ignore_index)
     if not 0 <= label_smoothing <= 1:
         raise ConfigError(message(op, "0 <= label_smoothing <= 1", f"label_smoothing={label_smoothing}"))
     if input.ndim < 1 or (weight is not None and weight.shape != (input.shape[1 if input.ndim > 1 else 0],)):
@@ -152,11 +150,6 @@ def _rows(op: str, input: Any, target: Any) -> tuple[Any, Any]:
 def _check_some_class(op: str, input: Any, target: Any) -> None:
     if not input.shape[1 if input.ndim > 1 else 0]:
         raise ShapeError(message(op, "at least one class", got(input=input, target=target)))
-
-
-def _check_ignored(op: str, ignore_index: int) -> None:
-    if not isinstance(ignore_index, int):
-        raise ArgumentError(message(op, "ignore_index as an int", f"ignore_index={ignore_index!r}"))
 
 
 def _check_classes(op: str, classes: Any, count: int, ignore_index: int) -> None:
@@ -217,7 +210,6 @@ def nll_loss(
     """
     op = "nll_loss"
     _check_reduction(op, reduction)
-    _check_ignored(op, ignore_index)
     if input.ndim < 1:
         raise ShapeError(message(op, "input (C,), (N, C) or (N, C, ...)", got(input=input, target=target)))
     _check_some_class(op, input, target)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deepcore.autograd.function import Function
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import is_floating
-from deepcore.errors import ArgumentError, ConfigError, DTypeError, ShapeError, got, message, nearest
+from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message, nearest
 from deepcore.functions.arithmetic import clamp, maximum, minimum, square
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.shape import cast, stack, unbind, unsqueeze
@@ -207,8 +207,6 @@ def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
     How many there are depends on the values: the host waits for the device. Raises ShapeError.
     """
     check_boxes("remove_small_boxes", boxes=boxes)
-    if not isinstance(min_size, int | float):
-        raise ArgumentError(message("remove_small_boxes", "min_size as a number", f"min_size={min_size!r}"))
     backend, array = boxes.backend, boxes.array
     width, height = array[:, 2] - array[:, 0], array[:, 3] - array[:, 1]
     return wrap(backend.xp.nonzero((width >= min_size) & (height >= min_size))[0], backend)
