@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import re
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import caching, event
 
 PATIENCE_S = 1.0
 NOTICE = "deepcore: compiling CPU kernels, once per machine ..."
@@ -25,11 +29,52 @@ def kernel(fastmath: bool | set[str] = False, inlined: bool = False) -> Callable
     def compile_lazily(function: Callable) -> Any:
         options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": inlined}
         try:
-            return numba.njit(cache=True, **options)(function)
+            dispatcher = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder of this machine can be written to
             return numba.njit(**options)(function)
+        _stamp_by_content(dispatcher._cache, Path(function.__code__.co_filename))
+        return dispatcher
 
     return compile_lazily
+
+
+FOLDER = Path(__file__).resolve().parent
+_IMPORT = re.compile(r"^from deepcore\.kernels(\.cpu)?(?:\.(\w+))? import (.+)$", re.MULTILINE)
+
+
+@functools.cache
+def sources(path: Path) -> frozenset[Path]:
+    """Return the file and those of this package that it imports, directly or not."""
+    found, waiting = {path}, [path]
+    while waiting:
+        for match in _IMPORT.finditer(waiting.pop().read_text(encoding="utf-8")):
+            folder = FOLDER if match[1] else FOLDER.parent
+            for name in [match[2]] if match[2] else re.findall(r"\w+", match[3]):
+                file = folder / f"{name}.py"
+                if file not in found and file.exists():
+                    found.add(file)
+                    waiting.append(file)
+    return frozenset(found)
+
+
+@functools.cache
+def content(path: Path) -> str:
+    """Return a digest of a kernel file with all that is compiled into it."""
+    digest = hashlib.sha256()
+    for file in sorted(sources(path)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamp_by_content(cache: Any, path: Path) -> None:
+    """Let machine code on disk be valid for as long as the text of its sources is the same.
+
+    Numba asks for the time and size of the kernel's own file: code would outlive a change in a helper's file, and would
+    be thrown away when the same version is installed again.
+    """
+    cache._cache_file = caching.IndexDataCacheFile(
+        cache_path=cache._cache_path, filename_base=cache._impl.filename_base, source_stamp=content(path)
+    )
 
 
 class Notice(event.Listener):

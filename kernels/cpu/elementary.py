@@ -2,8 +2,6 @@
 
 Numba calls the C library for np.exp, one number at a time. All take float32 or float64 and keep NaN; their errors are
 a few units in the last place. What would be below the smallest normal number may become 0.
-
-Numba keeps a kernel's machine code until the kernel's own file changes: after a change here, delete __pycache__.
 """
 
 from __future__ import annotations
