@@ -96,9 +96,12 @@ def _guarded(marked: _Marked, reference: Callable) -> Callable:
     allowed = frozenset(numpy.dtype(d) for d in marked.dtypes)
     dtype_at = names.index("dtype") if "dtype" in names else None
     written = frozenset(names.index(name) for name in marked.inplace)
+    plain = dtype_at is None
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if plain and not kwargs and len(args) == arity and _usual(self.array_type, args, allowed, strided):
+            return function(self, *args)
         if kwargs or len(args) != arity:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
@@ -111,6 +114,31 @@ def _guarded(marked: _Marked, reference: Callable) -> Callable:
         return function(self, *ready[0])
 
     return method
+
+
+def _usual(array_type: type, values: Any, allowed: frozenset, strided: bool, floating: Any = None) -> Any:
+    """The dtype of the contiguous floating arrays among plain options and integer arrays; None for all else.
+
+    What `_ready` finds out for every case, at one look for the usual one.
+    """
+    for value in values:
+        kind = type(value)
+        if kind is array_type:
+            dtype = value.dtype
+            if dtype is not floating and dtype.kind not in "iub":
+                if floating is not None or dtype not in allowed:
+                    return None
+                floating = dtype
+            if not value.size or not (strided or value.flags.c_contiguous):
+                return None
+        elif kind is list:
+            inner = _usual(array_type, value, allowed, strided, floating)
+            if inner is None:
+                return None
+            floating = inner
+        elif kind not in _PLAIN:
+            return None
+    return floating
 
 
 _PLAIN = frozenset({tuple, int, float, bool, str, type(None)})

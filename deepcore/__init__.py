@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
+    from deepcore.inference import optimize_for_inference
     from deepcore.lockstep import compare
 
 __version__ = "0.1.0"
@@ -114,6 +115,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "optimize_for_inference",
     "rand",
     "rand_like",
     "randint",
@@ -144,6 +146,10 @@ def __getattr__(name: str) -> Any:
         from deepcore.gradient import numerical_gradient
 
         return numerical_gradient
+    if name == "optimize_for_inference":
+        from deepcore.inference import optimize_for_inference
+
+        return optimize_for_inference
     if name == "bfloat16":
         return dtypes.bfloat16
     if name == "compare":

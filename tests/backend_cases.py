@@ -38,6 +38,16 @@ def convert(value: Any, change: Callable[[np.ndarray], Any]) -> Any:
     return value
 
 
+def _arithmetic(rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for method in ("add", "sub", "mul", "div"):
+        for a, b in (((3, 4), (3, 4)), ((2, 3, 4), (4,)), ((3, 1), (1, 4)), ((1,), (1,))):
+            given = rng.standard_normal(a), rng.uniform(0.5, 2, b)
+            cases.append(Case(f"{a}, {b}", method, given))
+    parts = [rng.standard_normal((2, n, 3)) for n in (1, 4, 0)]
+    return [*cases, Case("three parts", "concatenate", (parts, 1))]
+
+
 def _convolutions(rng: np.random.Generator) -> list[Case]:
     cases = []
     shapes = [
@@ -59,6 +69,7 @@ def _convolutions(rng: np.random.Generator) -> list[Case]:
         cases += [
             Case(name, "conv2d", (x, w, b, *geometry, groups), k),
             Case(name + ", no bias", "conv2d", (x, w, None, *geometry, groups), k),
+            Case(name, "conv2d_relu", (x, w, b, *geometry, groups), k),
             Case(name, "conv2d_input", (gy, w, x.shape, *geometry, groups), o * kernel[0] * kernel[1]),
             Case(name, "conv2d_weight", (gy, x, w.shape, *geometry, groups), n * size[0] * size[1]),
             Case(name, "im2col", (x, kernel, *geometry)),
@@ -94,6 +105,7 @@ def _pools(rng: np.random.Generator) -> list[Case]:
         gy = rng.random(indices.shape)
         cases.append(Case(name, "max_pool2d", (x, *geometry, dilation, size)))
         cases.append(Case(name, "max_pool2d_grad", (gy, indices, x.shape, *geometry, dilation), 9))
+        cases.append(Case(name, "max_pool2d_places", (indices, x.shape, size)))
         if dilation != (1, 1):
             continue
         plain = rng.random((2, 3, 8, 9))
@@ -106,8 +118,8 @@ def _pools(rng: np.random.Generator) -> list[Case]:
 
 
 def _norms(rng: np.random.Generator) -> list[Case]:
-    cases = []
-    for shape in ((7, 3), (4, 3, 5, 2), (2, 5, 6)):
+    cases, reference = [], get_backend("numpy")
+    for shape in ((7, 3), (4, 3, 5, 2), (2, 5, 6), (3, 2, 7, 11), (2, 3, 64)):
         x, gy, w, b = rng.random(shape) + 2, rng.random(shape), rng.random(shape[1]), rng.random(shape[1])
         mean, rstd = rng.random(shape[1]) + 2, rng.random(shape[1])
         n, name = x[:, 0].size, str(shape)
@@ -117,7 +129,18 @@ def _norms(rng: np.random.Generator) -> list[Case]:
             Case(name + ", plain", "batch_norm_apply", (x, mean, rstd, None, None)),
             Case(name, "batch_norm_grad", (gy, x, mean, rstd, w), n),
             Case(name + ", plain", "batch_norm_grad", (gy, x, mean, rstd, None), n),
+            Case(name, "batch_norm_train", (x, w, b, 1e-5), n),
+            Case(name + ", plain", "batch_norm_train", (x, None, None, 1e-5), n),
         ]
+        for label, residual in (("", None), (", residual", rng.standard_normal(shape))):
+            for kind, weight, bias in ((name, w, b), (name + ", plain", None, None)):
+                y = reference.batch_norm_relu_apply(x, mean, rstd, weight, bias, residual)
+                given = gy, y, x, mean, rstd, weight, bias, residual is not None
+                cases += [
+                    Case(kind + label, "batch_norm_relu_train", (x, weight, bias, 1e-5, residual), n),
+                    Case(kind + label, "batch_norm_relu_apply", (x, mean, rstd, weight, bias, residual)),
+                    Case(kind + label, "batch_norm_relu_grad", given, n),
+                ]
     return cases
 
 
@@ -143,6 +166,7 @@ def _activations(rng: np.random.Generator) -> list[Case]:
                 Case(name, "log_softmax_grad", (gy, -np.abs(x), axis), b.size),
                 Case(name, "bias_relu", (x, b, axis)),
                 Case(name, "bias_relu_grad", (gy, np.maximum(x, 0), axis), n),
+                Case(name, "bias_grad", (gy, axis), n),
             ]
     return cases
 
@@ -255,6 +279,7 @@ def _linear(rng: np.random.Generator) -> list[Case]:
         Case("vectors", "matmul", (rng.random(7), rng.random(7)), 7),
         Case("bias", "linear", (x, w, b), 7),
         Case("no bias", "linear", (x, w, None), 7),
+        Case("bias", "linear_relu", (x - 0.5, w, b - 2), 7),
         Case("repeats", "index_add", ((6, 2), "float64", np.array([0, 5, 0, 0]), rng.random((4, 2))), 4, ("float64",)),
     ]
 
@@ -367,6 +392,7 @@ def build() -> list[Case]:
     rng = np.random.default_rng(20)
     families = (
         _linear,
+        _arithmetic,
         _convolutions,
         _pools,
         _norms,

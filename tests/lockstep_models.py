@@ -7,6 +7,7 @@ import numpy as np
 import deepcore as dc
 from deepcore import functional as F
 from deepcore import nn
+from deepcore.backends import Backend
 from deepcore.backends.cpu import CpuBackend
 
 
@@ -175,6 +176,8 @@ class NoAdamCorrection(CpuBackend):
 
 class BiasedVariance(CpuBackend):
     """The variance of a batch is divided by one less than its number of elements."""
+
+    batch_norm_train = Backend.batch_norm_train  # in steps
 
     def batch_norm_stats(self, x):
         mean, var = super().batch_norm_stats(x)

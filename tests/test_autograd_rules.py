@@ -378,3 +378,51 @@ def test_a_failed_backward_leaves_the_modes_as_they_were() -> None:
     assert dc.is_grad_enabled()
     (x * 2.0).sum().backward()
     assert values(x.grad) == [2.0]
+
+
+def test_sums_of_gradients_leave_every_given_array_alone() -> None:
+    """Gradients that meet at one tensor are added in place only where nobody else can see the array."""
+    for device in ("numpy", "cpu"):
+        x = dc.tensor(np.ones((300, 300), np.float32), device=device, requires_grad=True)
+        seed = dc.tensor(np.full((300, 300), 2.0, np.float32), device=device)
+        h = x * 1.0
+        seen: list[dc.Tensor] = []
+        y = h + h  # the same array goes to both
+        y.register_hook(seen.append)
+        h.register_hook(seen.append)
+        (y + h.exp()).backward(seed)
+        assert (seed.numpy() == 2).all()
+        assert (seen[0].numpy() == 2).all()
+        np.testing.assert_allclose(seen[1].numpy(), 4 + 2 * np.e, rtol=1e-6)
+        np.testing.assert_allclose(x.grad.numpy(), 4 + 2 * np.e, rtol=1e-6)
+
+
+def test_gradients_of_parts_meet_without_their_zeros(device: str) -> None:
+    """Slices and integers of one tensor, in every order with a whole gradient, in other memory orders too."""
+    rng = np.random.default_rng(5)
+    array, cotangent = rng.normal(size=(3, 4, 5)), rng.normal(size=(3, 4, 5))
+    for axes in ((0, 1, 2), (2, 0, 1)):
+        expected = np.zeros((3, 4, 5)).transpose(axes)
+        c = cotangent.transpose(axes)
+        expected[1] += 2 * c[1]
+        expected[:, 1::2] += c[:, 1::2]
+        expected[0, 0, 0] += 3 * c[0, 0, 0]
+        for whole in range(4):
+            x = dc.tensor(array, device=device, requires_grad=True)
+            k = dc.tensor(np.ascontiguousarray(c), device=device)
+            h = (x * 1.0).permute(*axes)
+            terms = [
+                lambda h=h, k=k: (h[1] * k[1]).sum() * 2,
+                lambda h=h, k=k: (h[:, 1::2] * k[:, 1::2]).sum(),
+                lambda h=h, k=k: h[0, 0, 0] * k[0, 0, 0] * 3,
+            ]
+            terms.insert(whole, lambda h=h, k=k: (h * k).sum())
+            total = terms[0]()
+            for term in terms[1:]:
+                total = total + term()
+            total.backward()
+            right = (expected + c).transpose(np.argsort(axes))
+            np.testing.assert_allclose(x.grad.cpu().numpy(), right, rtol=1e-12)
+    vector = dc.tensor(np.arange(4.0), device=device, requires_grad=True)
+    (vector[1] * 2 + vector[-1] + vector[1:3].sum()).backward()
+    assert vector.grad.cpu().numpy().tolist() == [0, 3, 1, 1]

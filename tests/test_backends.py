@@ -21,7 +21,8 @@ from deepcore.check.tolerance import assert_close
 REFERENCE = get_backend("numpy")
 RANDOM = {"philox", "uniform", "normal", "dropout"}  # in test_random_bits.py, bit by bit
 GAMMA = {"gamma_words", "standard_gamma"}  # in test_gamma_distributions.py
-PLUMBING = {"from_host", "to_host", "item", "is_array", "synchronize", "contiguous", "quiet", "shares_memory"}
+PLUMBING = {"from_host", "to_host", "item", "is_array", "synchronize", "contiguous", "quiet", "shares_memory", "add_to"}
+MARKS = {"max_pool2d_marked"}  # whose second result is the backend's own affair
 
 
 def run(backend: Backend, case: Case, args: list) -> list[np.ndarray]:
@@ -32,6 +33,7 @@ def run(backend: Backend, case: Case, args: list) -> list[np.ndarray]:
     if result is None:
         result = [array for value in args if isinstance(value, list) for array in value]
     results = result if isinstance(result, list | tuple) else [result]
+    results = [array for array in results if array is not None]
     assert all(backend.is_array(array) for array in results)
     return [backend.to_host(array) for array in results]
 
@@ -87,7 +89,7 @@ def test_inputs_stay(device, case):
 
 def test_every_method_has_a_case():
     methods = {name for name, _ in inspect.getmembers(Backend, inspect.isfunction) if not name.startswith("_")}
-    assert methods - RANDOM - GAMMA - PLUMBING == {case.method for case in CASES}
+    assert methods - RANDOM - GAMMA - PLUMBING - MARKS == {case.method for case in CASES}
 
 
 EMPTY = [
@@ -124,6 +126,24 @@ def test_empty_batches(device, method, make):
     for value, same in zip(got, right, strict=True):
         assert (value.shape, value.dtype) == (same.shape, same.dtype)
         assert not value.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(3, 2, 4, 4), (2, 3, 7, 9), (2, 1, 34, 67), (1, 2, 2, 128), (2, 2, 3, 2)])
+def test_marks_of_maxima(device, shape, dtype):
+    """Maxima, gradient and places by marks, with ties, NaN and infinity among the pixels."""
+    x = np.random.default_rng(3).integers(-3, 4, shape).astype(dtype)
+    x[0, 0, 0, :2], x[-1, -1, -2:, -1], x[0, 0, 1, 0] = np.nan, -np.inf, np.inf
+    size = shape[2] // 2, shape[3] // 2
+    geometry = (2, 2), (2, 2), (0, 0), (1, 1)
+    backend = get_backend(device)
+    y, marks = backend.max_pool2d_marked(backend.from_host(x), *geometry, size)
+    gy = np.random.default_rng(4).random(y.shape).astype(dtype)
+    right, indices = REFERENCE.max_pool2d(x, *geometry, size)
+    np.testing.assert_array_equal(backend.to_host(y), right)
+    np.testing.assert_array_equal(backend.to_host(backend.max_pool2d_places(marks, shape, size)), indices)
+    gx = backend.max_pool2d_grad(backend.from_host(gy), marks, shape, *geometry)
+    np.testing.assert_array_equal(backend.to_host(gx), REFERENCE.max_pool2d_grad(gy, indices, shape, *geometry))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
@@ -203,10 +223,13 @@ def test_convolutions_of_many_tiles(shape):
     x = REFERENCE.normal(1, 0, (n, c, h, w), "float32")
     weights = REFERENCE.normal(2, 0, (o, c // groups, k, k), "float32")
     gy = REFERENCE.normal(3, 0, (n, o, h, w), "float32")
+    # Winograd's sums have a product for each of the 36 points of a tile, where plain ones have 9 taps (for an output) or
+    # 16 pixels (for a weight).
+    taps, pixels = (36 // 9, 36 / 16) if (k, groups) == (3, 1) else (1, 1)
     calls = [
-        ("conv2d", (x, weights, weights[:, 0, 0, 0].copy()), weights[0].size),
-        ("conv2d_input", (gy, weights, x.shape), o * k * k),
-        ("conv2d_weight", (gy, x, weights.shape), n * h * w),
+        ("conv2d", (x, weights, weights[:, 0, 0, 0].copy()), taps * weights[0].size),
+        ("conv2d_input", (gy, weights, x.shape), taps * o * k * k),
+        ("conv2d_weight", (gy, x, weights.shape), int(pixels * n * h * w)),
     ]
     for method, args, length in calls:
         wide = [a.astype("float64") if isinstance(a, np.ndarray) else a for a in args]

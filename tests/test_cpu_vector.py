@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
+from llvmlite import ir
 
 from deepcore.kernels.cpu import vector
 from deepcore.kernels.cpu.vector import vectorised
@@ -106,9 +107,35 @@ def test_arithmetic(dtype: str) -> None:
 
 def test_arrays_that_it_cannot_take() -> None:
     x = draw("float32", 64)
-    for bad in (draw("float64", 64), x[::2]):
-        with pytest.raises(numba.TypingError):
-            axpy(x[:32], bad[:32], x[:1])
+    with pytest.raises(numba.TypingError):
+        axpy(x[:32], x[::2], x[:1])
+    with pytest.raises(TypeError, match="mismatch"):
+        axpy(x[:32], draw("float64", 32), x[:1])
+
+
+@vectorised
+def _wide_sum(v, x, sums, count):
+    total, whole = v.variable(v.load(sums)), count // v.lanes
+    with v.loop(whole) as i:
+        total.set(total.vector + v.widen(v.load(x + i * v.lanes)))
+    rest = count - whole * v.lanes
+    with v.when(rest):
+        one = v.splat(v.builder.fpext(ir.Constant(v.real, 1), v.wide.element) if v.itemsize == 4 else v.real(1))
+        total.set(total.vector + v.only(v.widen(v.load(x + whole * v.lanes, rest)) + one, rest) - v.only(one, rest))
+    v.store(sums, total.vector)
+
+
+@numba.njit
+def wide_sum(x, sums):
+    _wide_sum(x, sums, x.size)
+
+
+@both
+def test_sums_in_float64(dtype: str) -> None:
+    for count in (1, 16, 37):
+        x, sums = draw(dtype, count), np.zeros(vector.lanes(np.dtype(dtype).itemsize))
+        wide_sum(x, sums)
+        np.testing.assert_allclose(sums.sum(), x.sum(dtype="float64"), atol=1e-14 * count)
 
 
 def test_half_a_register_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

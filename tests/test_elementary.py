@@ -36,7 +36,7 @@ def test_decay(dtype: str) -> None:
     kind = np.dtype(dtype).type
     assert elementary.decay(kind(0)) == 1
     assert elementary.decay(kind(LOWEST[dtype])) > 0
-    for below in (np.nextafter(kind(LOWEST[dtype]), kind(-np.inf)), kind(-1e30), kind(-np.inf)):
+    for below in (kind(LOWEST[dtype] - 1), kind(-1e30), kind(-np.inf)):
         assert elementary.decay(below) == 0
     assert np.isnan(elementary.decay(kind("nan")))
 

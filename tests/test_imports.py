@@ -26,17 +26,18 @@ FOLDERS = (
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("backends",),
-    ("arrays", "devices", "dtypes", "machine", "webpage"),
+    ("arrays", "charts", "devices", "dtypes", "machine", "webpage"),
     ("autograd",),
     ("random",),
     ("functions", "functional", "linalg"),
     ("tensor", "creation", "printing"),
     ("nn", "layers", "gradient", "information", "distributions"),
-    ("data", "optim", "models"),
+    ("data", "inference", "optim", "models"),
     ("train",),
     ("check",),
     ("lockstep",),
-    ("bench", "cli"),
+    ("bench",),
+    ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 TOGETHER = [{"arrays", "devices"}, {"functions", "functional", "linalg"}, {"tensor", "creation", "printing"}]

@@ -91,7 +91,7 @@ def test_a_gradient_scaled_by_1_001_is_found() -> None:
 @pytest.mark.parametrize(
     ("model", "backend", "op", "direction", "module", "method"),
     [
-        ("mlp", BiasedVariance, "batch_norm", "forward", "1", "batch_norm_stats"),
+        ("mlp", BiasedVariance, "batch_norm", "forward", "1", "batch_norm_train"),
         ("mlp", ShiftedDropout, "dropout", "forward", "3", "dropout"),
         ("lstm", LostStep, "lstm", "backward", "lstm", "lstm_grad"),
     ],
@@ -127,6 +127,13 @@ def test_a_fault_that_shows_from_step_seven_on_is_found_there() -> None:
     assert result.first.shape == "jump"
 
 
+class _WithPlaces(nn.Module):
+    """Max-pooling that asks for the places of the maxima."""
+
+    def forward(self, x: dc.Tensor) -> dc.Tensor:
+        return F.max_pool2d(x, 2, return_indices=True)[0]
+
+
 def test_the_other_of_two_equal_maxima_is_found_without_any_event() -> None:
     """Which of two equal pixels gets the gradient moves no norm here; the bisection at the end sees it."""
 
@@ -135,7 +142,7 @@ def test_the_other_of_two_equal_maxima_is_found_without_any_event() -> None:
         return np.round(3 * x) / np.float32(10), targets
 
     def model() -> nn.Module:
-        return nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 4))
+        return nn.Sequential(nn.Conv2d(1, 2, 1), _WithPlaces(), nn.Flatten(), nn.Linear(72, 4))
 
     result = dc.compare(model, batch, ("numpy", LastTie), 2)
     fault = result.fault

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from comparison_examples import comparison
+from deepcore import charts
 from deepcore.errors import RunError
 from deepcore.lockstep import EXACT, Comparison, Settings, Verdict, pair_key, report
 from deepcore.lockstep.report import facts, pictures, words
@@ -260,7 +261,7 @@ def test_page_takes_its_colours_from_light_and_dark(pages: dict[str, str]) -> No
         for variable in {*re.findall(r"var\((--\w+)\)", text)}:
             assert f"{variable}:" in light
             assert f"{variable}:" in dark or variable in ("--device3",)
-        for color in pictures.VARIABLES:
+        for color in charts.VARIABLES:
             assert color not in text
     assert 'name="viewport" content="width=device-width' in pages["good"]
 

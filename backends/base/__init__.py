@@ -12,6 +12,7 @@ from deepcore.backends.base.attention import Attention
 from deepcore.backends.base.conv import Conv
 from deepcore.backends.base.ctc import Ctc
 from deepcore.backends.base.detection import Detection
+from deepcore.backends.base.elementwise import Elementwise
 from deepcore.backends.base.gamma import Gamma
 from deepcore.backends.base.gates import Gates
 from deepcore.backends.base.loss import Loss
@@ -29,6 +30,7 @@ from deepcore.backends.override import install
 
 class Backend(
     Array,
+    Elementwise,
     Conv,
     Pool,
     Norm,

@@ -63,6 +63,10 @@ class Activation:
         """Return relu(x + b) with b (D,) along `axis` of x."""
         return self.xp.maximum(x + along(b, x.ndim, axis), 0)
 
+    def bias_grad(self, gy, axis):
+        """Return the gradient (D,) of a bias along `axis`: gy summed over every other axis."""
+        return gy.sum(axis=all_but(gy.ndim, axis), dtype=accumulator(gy.dtype)).astype(gy.dtype, copy=False)
+
     def bias_relu_grad(self, gy, y, axis):
         """Return (gx, gb) of bias_relu from its output y: gx like y, gb (D,)."""
         gx = self.relu_grad(gy, y)

@@ -26,6 +26,7 @@ class Array:
     device: str
     xp: Any
     array_type: type
+    relu: Any
 
     def from_host(self, array):
         """Copy a host array or nested sequence of numbers to this device; no copy when it is there already."""
@@ -85,3 +86,7 @@ class Array:
         """Return x @ w.T + b: x (..., D), w (O, D), b (O,) or None -> (..., O)."""
         y = self.matmul(x, w.T)
         return y if b is None else y + b
+
+    def linear_relu(self, x, w, b):
+        """Return relu(x @ w.T + b); shapes as in linear."""
+        return self.relu(self.linear(x, w, b))

@@ -67,6 +67,10 @@ class Conv:
         y = y.reshape(n, o, out_h, out_w)
         return y if b is None else y + b.reshape(1, o, 1, 1)
 
+    def conv2d_relu(self, x, w, b, stride, padding, dilation, groups):
+        """Return relu(conv2d(...)); shapes as in conv2d."""
+        return self.relu(self.conv2d(x, w, b, stride, padding, dilation, groups))
+
     def conv2d_input(self, gy, w, x_shape, stride, padding, dilation, groups):
         """Return the gradient with respect to x, which is also the transposed convolution of gy.
 

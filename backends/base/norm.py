@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from deepcore.backends.base.array import accumulator
 
@@ -23,7 +24,11 @@ def count(x) -> int:
 
 
 class Norm:
-    """Batch normalisation in three steps; a mixin of Backend."""
+    """Batch normalisation in three steps, and the steps together with a ReLU; a mixin of Backend."""
+
+    xp: Any
+    relu: Any
+    relu_grad: Any
 
     def batch_norm_stats(self, x):
         """Return (mean, biased variance), each (C,), in two passes; float16 is summed and returned in float32."""
@@ -56,3 +61,30 @@ class Norm:
         gx = along_channels(x, scale) * (gy - along_channels(x, gb / m) - xhat * along_channels(x, gw / m))
         narrow = wide if w is None else w.dtype
         return gx.astype(x.dtype, copy=False), gw.astype(narrow, copy=False), gb.astype(narrow, copy=False)
+
+    def batch_norm_train(self, x, w, b, eps):
+        """Return (y, mean, biased variance, rstd): x normalised by its own statistics, then scaled and shifted.
+
+        rstd is 1 / sqrt(variance + eps); all but y are (C,). w and b may be None.
+        """
+        mean, var = self.batch_norm_stats(x)
+        rstd = 1 / self.xp.sqrt(var + eps)
+        return self.batch_norm_apply(x, mean, rstd, w, b), mean, var, rstd
+
+    def batch_norm_relu_train(self, x, w, b, eps, residual):
+        """Return (relu(y + residual), mean, biased variance, rstd) of batch_norm_train; residual like x, or None."""
+        y, mean, var, rstd = self.batch_norm_train(x, w, b, eps)
+        return self.relu(y if residual is None else y + residual), mean, var, rstd
+
+    def batch_norm_relu_apply(self, x, mean, rstd, w, b, residual):
+        """Return relu((x - mean) * rstd * w + b + residual), all vectors (C,); w, b and residual may be None."""
+        y = self.batch_norm_apply(x, mean, rstd, w, b)
+        return self.relu(y if residual is None else y + residual)
+
+    def batch_norm_relu_grad(self, gy, y, x, mean, rstd, w, b, residual):
+        """Return (gx, gw, gb, gradient of the residual) of batch_norm_relu_train, whose output is y.
+
+        residual: whether there was one; without it its gradient is None.
+        """
+        g = self.relu_grad(gy, y)
+        return *self.batch_norm_grad(g, x, mean, rstd, w), (g if residual else None)

@@ -49,6 +49,18 @@ class Pool:
                 indices = xp.where(better, row * w + col, indices)
         return y, indices
 
+    def max_pool2d_marked(self, x, kernel_size, stride, padding, dilation, output_size):
+        """Return (maxima, marks): max_pool2d for callers that want no indices but for its gradient.
+
+        Marks say where the maxima lie in a form of the backend's own, which max_pool2d_grad takes too;
+        max_pool2d_places makes indices of them. Here they are the indices.
+        """
+        return self.max_pool2d(x, kernel_size, stride, padding, dilation, output_size)
+
+    def max_pool2d_places(self, marks, x_shape, output_size):
+        """Return the indices, as max_pool2d gives them, for the marks of images x_shape (N, C, H, W)."""
+        return marks
+
     def max_pool2d_grad(self, gy, indices, x_shape, kernel_size, stride, padding, dilation):
         """Give every gradient to the place of its maximum: gy, indices (N, C, OH, OW) -> x_shape (N, C, H, W)."""
         n, c, h, w = x_shape

@@ -9,7 +9,7 @@ from deepcore.backends.override import override
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import team
 
-COST = 20  # operations of one exponential and what goes with it
+COST = 8  # operations of one exponential and what goes with it
 
 
 def one_pass(kernel, x, *more):

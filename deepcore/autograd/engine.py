@@ -28,12 +28,60 @@ class _Sum:
         self.value = value
         self.owned = False
 
-    def add(self, value: Any) -> None:
-        if self.owned:
-            self.value += value
-        else:
+    def result(self, backend: Any) -> Any:
+        if isinstance(self.value, _Part):
+            self.value, self.owned = self.value.whole(backend), True
+        return self.value
+
+    def add(self, value: Any, backend: Any) -> None:
+        if isinstance(value, Variable):
             self.value = self.value + value
-            self.owned = not isinstance(value, Variable) and bool(getattr(self.value, "shape", ()))
+            return
+        if isinstance(self.value, _Part) and not isinstance(value, _Part):
+            self.value, value = value.copy(), self.value
+            self.owned = True
+        if isinstance(value, _Part):
+            if not self.owned and not isinstance(self.value, _Part):
+                self.value, self.owned = self.value.copy(), True
+            value.add_into(self.result(backend), backend)
+            return
+        # Held by `self.value` and by getrefcount's argument: nobody else may write to it.
+        if self.owned or (sys.getrefcount(self.value) <= 2 and _owns_memory(self.value) and _alike(self.value, value)):
+            backend.add_to(self.value, value)
+        else:
+            self.value = backend.add(self.value, value)
+        self.owned = bool(getattr(self.value, "shape", ()))
+
+
+class _Part:
+    """The gradient of an op that takes a part of its input: `value` at an index, 0 elsewhere."""
+
+    __slots__ = ("dtype", "index", "order", "shape", "value")
+
+    def __init__(self, fn: Function, value: Any) -> None:
+        self.shape, self.dtype = fn.metas[0]
+        self.index, self.order, self.value = fn.index, fn.memory_order, value
+
+    def whole(self, backend: Any) -> Any:
+        """The gradient with its zeros, its axes in memory as those of the input."""
+        if self.order is None:
+            array = backend.xp.zeros(self.shape, dtype=self.dtype)
+        else:
+            array = backend.xp.zeros(tuple([self.shape[axis] for axis in self.order]), dtype=self.dtype)
+            array = array.transpose(tuple([self.order.index(axis) for axis in range(len(self.order))]))
+        array[self.index] = self.value
+        return array
+
+    def add_into(self, total: Any, backend: Any) -> None:
+        place = total[self.index]
+        if getattr(place, "shape", ()):
+            backend.add_to(place, self.value)
+        else:
+            total[self.index] = place + self.value
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return bool(a.shape) and a.shape == b.shape and a.dtype == b.dtype
 
 
 class _Pass:
@@ -62,7 +110,7 @@ class _Pass:
             if entry is None:
                 self.leaves[id(target)] = (target, _Sum(value))
             else:
-                entry[1].add(value)
+                entry[1].add(value, target.backend)
             return
         slots = self.sums.get(target)
         if slots is None:
@@ -74,17 +122,19 @@ class _Pass:
         if slot is None:
             slots[nr] = _Sum(value)
         else:
-            slot.add(value)
+            slot.add(value, target.output_backend or target.backend)
 
     def run(self) -> None:
         while self.waiting:
             _, fn = heapq.heappop(self.waiting)
-            grads = [None if s is None else s.value for s in self.sums.pop(fn)]
+            backend = fn.output_backend or fn.backend
+            grads = [None if s is None else s.result(backend) for s in self.sums.pop(fn)]
             if fn.output_hooks:
                 self._run_hooks(fn, grads)
-            for nr in range(len(grads)):
-                for key in self.captures.get((fn, nr), ()):
-                    self.captured[key] = grads[nr]
+            if self.captures:
+                for nr in range(len(grads)):
+                    for key in self.captures.get((fn, nr), ()):
+                        self.captured[key] = grads[nr]
             if self.running is None or fn in self.running:
                 self._run_backward(fn, grads)
 
@@ -97,14 +147,19 @@ class _Pass:
 
     def _run_backward(self, fn: Function, grads: list[Any]) -> None:
         fn.check_saved()
+        if fn.takes_part and fn.metas[0][0] and not (self.create_graph or state.observer or state.anomaly):
+            part = _Part(fn, grads[0])
+            if part.dtype == grads[0].dtype:
+                self.send(fn.edges[0], part)  # type: ignore[arg-type]
+                return
         results = self._differentiate(fn, grads)
         if state.anomaly:
             anomaly.check_backward(fn, results)
+        if not self.retain_graph:
+            fn.free()  # before a gradient is added to another, which may need memory
         for i, edge in enumerate(fn.edges):
             if edge is not None and i < len(results) and results[i] is not None:
                 self.send(edge, _fit(fn, i, results[i]))
-        if not self.retain_graph:
-            fn.free()
 
     def _differentiate(self, fn: Function, grads: list[Any]) -> tuple[Any, ...]:
         if not self.create_graph:
@@ -260,7 +315,7 @@ def backward(
         task.leaves.clear()
         while leaves:
             leaf, total = leaves.pop()
-            value = total.value
+            value = total.result(leaf.backend)
             del total
             _accumulate(leaf, value, create_graph)
 
@@ -321,7 +376,7 @@ def differentiate(
 def _result(task: _Pass, key: int, x: Variable, allow_unused: bool) -> Any:
     if x.grad_fn is None:
         entry = task.leaves.get(id(x))
-        value = None if entry is None else entry[1].value
+        value = None if entry is None else entry[1].result(x.backend)
         if value is not None:
             for hook in list((x._hooks or {}).values()):
                 value = call_hook(hook, value, x.backend)

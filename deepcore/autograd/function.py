@@ -62,6 +62,12 @@ class Function:
     # The reason why `backward` cannot be differentiated again, where there is no `formula` either.
     once_differentiable: str = ""
 
+    # The forward is x[self.index] with slices and integers: the gradient is gy there and 0 elsewhere, and the engine
+    # may add it to others without the zeros. memory_order: the axes of x as they lie in memory, None for C order.
+    takes_part: bool = False
+    index: Any = None
+    memory_order: tuple[int, ...] | None = None
+
     # Names of further attributes that hold arrays for backward; they are freed with `saved`.
     intermediates: tuple[str, ...] = ()
 
@@ -192,8 +198,9 @@ class Function:
         metas: list[Any] = []
         for x, needed in zip(inputs, self.needs, strict=True):
             if needed:
-                edges.append((x, 0) if x.grad_fn is None else (x.grad_fn, x.output_nr))
-                metas.append((x.array.shape, x.array.dtype))
+                creator, array = x.grad_fn, x.array
+                edges.append((x, 0) if creator is None else (creator, x.output_nr))
+                metas.append((array.shape, array.dtype))
             else:
                 edges.append(None)
                 metas.append(None)
@@ -202,20 +209,10 @@ class Function:
             if y.array.dtype.kind in "fcV":  # floating (V: bfloat16); integer results such as indices have no gradient
                 y.requires_grad = True
                 y.grad_fn = self
-                y.output_nr = nr
+                if nr:
+                    y.output_nr = nr
         if self.saved:
-            self.roles = [self._role(s, inputs, arrays, outputs) for s in self.saved]
-
-    def _role(self, s: Any, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> Any:
-        """Which input or output a saved array is, and its version, so that in-place writes are noticed."""
-        for i, a in enumerate(arrays):
-            if s is a:
-                x = inputs[i]
-                return ("input", i, x._version_cell, x._version_cell[0]) if isinstance(x, Variable) else None
-        for j, y in enumerate(outputs):
-            if s is y.array:
-                return ("output", j, y._version_cell, y._version_cell[0])
-        return None
+            self.roles = [_role(s, inputs, arrays, outputs) for s in self.saved]
 
     def check_saved(self) -> None:
         """Raise GraphError when the saved arrays are gone or were written in place since the forward."""
@@ -271,6 +268,18 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+
+def _role(s: Any, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> Any:
+    """Which input or output a saved array is, and its version, so that in-place writes are noticed."""
+    for i, a in enumerate(arrays):
+        if s is a:
+            x = inputs[i]
+            return ("input", i, x._version_cell, x._version_cell[0]) if isinstance(x, Variable) else None
+    for j, y in enumerate(outputs):
+        if s is y.array:
+            return ("output", j, y._version_cell, y._version_cell[0])
+    return None
 
 
 def _mixed_devices(name: str, inputs: tuple[Any, ...]) -> DeviceError:

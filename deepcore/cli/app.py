@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from deepcore.cli.bench_app import bench_app
 from deepcore.cli.exit_codes import USAGE_ERROR
 from deepcore.errors import DeepcoreError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(bench_app, name="bench")
 _debug = False
 _arguments: list[str] = []  # of the running command, for its reports
 

@@ -17,9 +17,11 @@ from deepcore.functions import trigonometry as _trigonometry
 
 # Under private names, because an op such as `pad` takes over the name of its family here.
 from deepcore.functions.activation import basic as _activation
+from deepcore.functions.activation import fused as _fused
 from deepcore.functions.activation import gates as _gates
 from deepcore.functions.activation import rectifiers as _rectifiers
 from deepcore.functions.activation.basic import *
+from deepcore.functions.activation.fused import *
 from deepcore.functions.activation.gates import *
 from deepcore.functions.activation.rectifiers import *
 from deepcore.functions.arguments import explained as _explained
@@ -121,6 +123,7 @@ if not TYPE_CHECKING:  # a type checker follows the lines above, but not a sum o
         _elementwise,
         _einsum,
         _embedding,
+        _fused,
         _gates,
         _gathering,
         _group_norm,

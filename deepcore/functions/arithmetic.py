@@ -67,7 +67,7 @@ class _Binary(Function):
 
 class Add(_Binary):
     def compute(self, a: Any, b: Any) -> Any:
-        return a + b
+        return self.backend.add(a, b)
 
     def keep(self, a: Any, b: Any, y: Any) -> None:
         pass
@@ -78,7 +78,7 @@ class Add(_Binary):
 
 class Sub(_Binary):
     def compute(self, a: Any, b: Any) -> Any:
-        return a - b
+        return self.backend.sub(a, b)
 
     def keep(self, a: Any, b: Any, y: Any) -> None:
         pass
@@ -89,7 +89,7 @@ class Sub(_Binary):
 
 class Mul(_Binary):
     def compute(self, a: Any, b: Any) -> Any:
-        return a * b
+        return self.backend.mul(a, b)
 
     def keep(self, a: Any, b: Any, y: Any) -> None:
         self.saved = (a if self.wants(1) else None, b if self.wants(0) else None)
@@ -104,7 +104,7 @@ class Div(_Binary):
     may_overflow = True
 
     def compute(self, a: Any, b: Any) -> Any:
-        return a / b
+        return self.backend.div(a, b)
 
     def backward(self, gy: Any) -> Any:
         a, b = self.saved

@@ -142,7 +142,7 @@ class Cat(Function):
         dtype = xs[0].dtype
         for x in xs[1:]:
             dtype = result_type(x, xs[0]) if dtype == xs[0].dtype else result_type(x.astype(dtype), x)
-        return self.backend.xp.concatenate([x if x.dtype == dtype else x.astype(dtype) for x in xs], axis=axis)
+        return self.backend.concatenate([x if x.dtype == dtype else x.astype(dtype) for x in xs], axis)
 
     def backward(self, gy: Any) -> Any:
         return tuple(_pieces(gy, self.sizes, self.axis))

@@ -32,6 +32,8 @@ class _Finder:
 
 def _finite(fn: Any, array: Any) -> bool:
     backend = fn.output_backend or fn.backend
+    if isinstance(array, np.generic):  # NumPy's 0-d results are no arrays
+        return array.dtype.kind != "f" or bool(np.isfinite(array))
     if not isinstance(array, backend.array_type):
         return True
     host = backend.to_host(array)

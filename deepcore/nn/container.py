@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from deepcore.nn.fusion import in_turn
 from deepcore.nn.module import Module, bracket, indent
 from deepcore.nn.parameter import Parameter
 from deepcore.tensor import Tensor
@@ -88,9 +89,7 @@ class Sequential(_Modules):
             self.extend(modules)
 
     def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
-            x = module(x)
-        return x
+        return in_turn(self._modules.values(), x)
 
     def _of(self, entries: list[tuple[str, Module]]) -> Sequential:
         return Sequential(dict(entries))

@@ -55,18 +55,24 @@ def rows_to_tile(tile, image, channel, row):
 
 
 @kernel()
-def tile_to_rows(image, tile, bias, channel, row):
-    """Write tile + bias (channels, rows * OW) to output rows row, row + 1, ... of image, from `channel` on."""
+def tile_to_rows(image, tile, bias, relu, channel, row):
+    """Write tile + bias (channels, rows * OW), `relu` of it, to output rows row, ... of image, from `channel` on."""
     _, channels, h, w = image.shape
     source = tile.reshape(tile.size)
     target = image.reshape(image.size)
+    zero = source.dtype.type(0)
     at = 0
     for c in range(tile.shape[0]):
         b = bias[channel + c]
         for r in range(row, row + tile.shape[1] // w):
             start = ((r // h * channels + channel + c) * h + r % h) * w
-            for q in range(w):
-                target[u64(start + q)] = source[u64(at + q)] + b
+            if relu:
+                for q in range(w):
+                    value = source[u64(at + q)] + b
+                    target[u64(start + q)] = zero if value <= zero else value  # NaN stays
+            else:
+                for q in range(w):
+                    target[u64(start + q)] = source[u64(at + q)] + b
             at += w
 
 
@@ -93,8 +99,8 @@ def scatter(x, cols, channel, image, images, out_h, out_w, geometry):
 
 
 @kernel()
-def forward(first, last, y, x, w, bias, geometry, rows_per_tile):
-    """Write tiles first..last of y (N, O, OH, OW), the convolution of x plus bias (O,)."""
+def forward(first, last, y, x, w, bias, relu, geometry, rows_per_tile):
+    """Write tiles first..last of y (N, O, OH, OW), the convolution of x plus bias (O,), or the ReLU of that."""
     n, _, out_h, out_w = y.shape
     groups, o_group, k = w.shape
     c_group = x.shape[1] // groups
@@ -106,7 +112,7 @@ def forward(first, last, y, x, w, bias, geometry, rows_per_tile):
         for g in range(groups):
             gather(cols, x, g * c_group, row, rows, out_h, out_w, geometry)
             np.dot(w[g], cols, product)
-            tile_to_rows(y, product, bias, g * o_group, row)
+            tile_to_rows(y, product, bias, relu, g * o_group, row)
 
 
 @kernel()

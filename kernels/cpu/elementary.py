@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 from llvmlite import ir
+from numba.core import types
 from numba.extending import intrinsic, overload
 
 from deepcore.kernels.cpu.compiler import kernel
@@ -18,9 +19,9 @@ LOG2_E = 1.4426950408889634
 # log(2) in two parts, the first with so few bits that a small whole number times it is exact (Cody & Waite 1980)
 LOG2_HIGH = {4: 0.693359375, 8: 0.6931471803691238}
 LOG2_LOW = {4: -2.1219444005469057e-4, 8: 1.9082149292705877e-10}
-ROUND = {4: 1.5 * 2.0**23, 8: 1.5 * 2.0**52}  # a number with this added has lost its fraction, rounded
-LEAST = {4: -87.0, 8: -708.0}  # exp of less is no normal number
-MOST = {4: 88.0, 8: 709.0}
+# a number with this added has lost its fraction, rounded; its last bits are the exponent of 2**k
+ROUND = {4: 1.5 * 2.0**23 + 127, 8: 1.5 * 2.0**52 + 1023}
+LEAST = {4: -127 / LOG2_E, 8: -1023 / LOG2_E}  # where the bits of that exponent are 0: a power of two that is 0
 TERMS = {4: 7, 8: 13}  # of exp's Taylor series on |r| <= log(2) / 2; the next one is below half a unit
 LOG_TERMS = {4: 8, 8: 17}  # of atanh's series on |s| <= 1 / 3
 
@@ -60,65 +61,75 @@ def horner(coefficients):
 
 @intrinsic
 def power_of_two(typing_context, x):
-    """Return 2**k, where x = k + ROUND holds the whole number k in its last bits."""
+    """Return 2**k, where x = k + ROUND holds the biased exponent in its last bits; 0 for the least k."""
 
     def generate(context, builder, signature, values):
         real, size = values[0].type, 32 if isinstance(values[0].type, ir.FloatType) else 64
-        mantissa, bias = (23, 127) if size == 32 else (52, 1023)
         bits = builder.bitcast(values[0], ir.IntType(size))
-        exponent = builder.add(bits, ir.Constant(bits.type, bias))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(bits.type, mantissa)), real)
+        return builder.bitcast(builder.shl(bits, ir.Constant(bits.type, 23 if size == 32 else 52)), real)
 
     return x(x), generate
 
 
+@intrinsic
+def whole_registers(typing_context):
+    """Let LLVM fill the widest registers in the loops of the function that calls this.
+
+    By itself it uses half of AVX-512's, for the sake of the clock rate of what runs beside; loops with much arithmetic
+    gain more than they lose.
+    """
+
+    def generate(context, builder, signature, values):
+        # llvmlite knows only attributes without a value
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 def reduced(x):
-    """Return (q, s) with exp(x) = s * (1 + q), s a power of two, or 0 below LEAST; x is cut at MOST."""
+    """Return (q, s) with exp(x) = s * (1 + q) of x <= 0, s a power of two, or 0 where exp(x) is no normal number."""
 
 
 @overload(reduced, jit_options=INLINED)
 def _reduced(x):
     size = x.bitwidth // 8
     real = real_of(x)
-    low, high, shift, log2_e = real(LEAST[size]), real(MOST[size]), real(ROUND[size]), real(LOG2_E)
+    low, shift, log2_e = real(LEAST[size]), real(ROUND[size]), real(LOG2_E)
     part_1, part_2 = real(LOG2_HIGH[size]), real(LOG2_LOW[size])
     series = tuple(real(1 / math.factorial(n)) for n in range(TERMS[size], 1, -1))
-    zero = real(0)
 
     if size == 4:
         c7, c6, c5, c4, c3, c2 = series
 
         def reduce_4(x):
-            below = x < low
-            x = low if below else x
-            x = high if x > high else x
+            x = low if x < low else x
             moved = x * log2_e + shift
             k = moved - shift
             r = (x - k * part_1) - k * part_2
-            p = ((((c7 * r + c6) * r + c5) * r + c4) * r + c3) * r + c2
-            return p * (r * r) + r, zero if below else power_of_two(moved)
+            square = r * r
+            p = ((c7 * r + c6) * square + (c5 * r + c4)) * square + (c3 * r + c2)
+            return p * square + r, power_of_two(moved)
 
         return reduce_4
 
     c13, c12, c11, c10, c9, c8, c7, c6, c5, c4, c3, c2 = series
 
     def reduce_8(x):
-        below = x < low
-        x = low if below else x
-        x = high if x > high else x
+        x = low if x < low else x
         moved = x * log2_e + shift
         k = moved - shift
         r = (x - k * part_1) - k * part_2
         p = (((((c13 * r + c12) * r + c11) * r + c10) * r + c9) * r + c8) * r + c7
         p = ((((p * r + c6) * r + c5) * r + c4) * r + c3) * r + c2
-        return p * (r * r) + r, zero if below else power_of_two(moved)
+        return p * (r * r) + r, power_of_two(moved)
 
     return reduce_8
 
 
 @kernel(fastmath=FMA, inlined=True)
 def decay(x):
-    """Return exp(x) of x <= 0; 0 below LEAST."""
+    """Return exp(x) of x <= 0."""
     q, s = reduced(x)
     return q * s + s
 

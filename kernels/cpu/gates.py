@@ -7,80 +7,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from deepcore.kernels.constants import (
-    ERF_FAR_BOTTOM,
-    ERF_FAR_TOP,
-    ERF_MIDDLE_BOTTOM,
-    ERF_MIDDLE_TOP,
-    ERF_NEAR_BOTTOM,
-    ERF_NEAR_TOP,
-    FLAT,
-    MIDDLE,
-    NEAR,
-    TANH_CUBE,
-    TANH_SLOPE,
-)
+from deepcore.kernels.constants import FLAT, TANH_CUBE, TANH_SLOPE
 from deepcore.kernels.cpu import elementary
 from deepcore.kernels.cpu.compiler import kernel
-from deepcore.kernels.cpu.elementary import FMA, decay, expm1, horner, log1p
+from deepcore.kernels.cpu.elementary import FMA, decay, expm1, log1p, whole_registers
+from deepcore.kernels.cpu.erf import erf_of, normal
 
-INVERSE_ROOT_PI = 1 / math.sqrt(math.pi)
 DENSITY = 1 / math.sqrt(2 * math.pi)
-ROOT_HALF = math.sqrt(0.5)
-
-
-near_top, near_bottom = horner(ERF_NEAR_TOP), horner(ERF_NEAR_BOTTOM)
-middle_top, middle_bottom = horner(ERF_MIDDLE_TOP), horner(ERF_MIDDLE_BOTTOM)
-far_top, far_bottom = horner(ERF_FAR_TOP), horner(ERF_FAR_BOTTOM)
-
-
-@kernel(fastmath=FMA, inlined=True)
-def erfc_above(a):
-    """Return erfc(a) of a >= NEAR."""
-    real = type(a)
-    near, middle, flat, step = real(NEAR), real(MIDDLE), real(FLAT), real(16)
-    b = near if a < near else a
-    b = flat if b > flat else b
-    short = middle if b > middle else b
-    inner = middle_top(short) / middle_bottom(short)
-    long = middle if b < middle else b
-    z = real(1) / (long * long)
-    outer = (real(INVERSE_ROOT_PI) - z * far_top(z) / far_bottom(z)) / long
-    rest = inner if a <= middle else outer
-    s = np.floor(b * step) / step
-    return decay(-s * s) * decay(-(b - s) * (b + s)) * rest
-
-
-@kernel(fastmath=FMA, inlined=True)
-def erf_near(x):
-    """Return erf(x) of |x| <= NEAR."""
-    near = type(x)(NEAR)
-    b = near if x > near else x
-    b = -near if b < -near else b
-    z = b * b
-    return x * (near_top(z) / near_bottom(z))
-
-
-@kernel(fastmath=FMA, inlined=True)
-def erf_of(x):
-    """Return the error function."""
-    a = abs(x)
-    above = type(x)(1) - erfc_above(a)
-    near, far = erf_near(x), -above if x < 0 else above
-    return near if a <= type(x)(NEAR) else far
-
-
-@kernel(fastmath=FMA, inlined=True)
-def normal_cdf(x):
-    """Return the distribution function of the standard normal distribution."""
-    real = type(x)
-    z = -x * real(ROOT_HALF)
-    a = abs(z)
-    above = erfc_above(a)
-    near, far = real(1) - erf_near(z), real(2) - above if z < 0 else above
-    return real(0.5) * (near if a <= real(NEAR) else far)
 
 
 @kernel(fastmath=FMA, inlined=True)
@@ -102,6 +35,7 @@ def tanh_cdf(x):
 @kernel(fastmath=FMA)
 def erf(first, last, y, x):
     """Write the error function."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
         y[i] = erf_of(x[i])
@@ -110,25 +44,27 @@ def erf(first, last, y, x):
 @kernel(fastmath=FMA)
 def gelu(first, last, y, x):
     """Write x Phi(x)."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
-        y[i] = x[i] * normal_cdf(x[i])
+        y[i] = x[i] * normal(x[i])[0]
 
 
 @kernel(fastmath=FMA)
 def gelu_grad(first, last, gx, gy, x):
     """Write gy (Phi(x) + x Phi'(x))."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     real = x.dtype.type
     for i in range(x.size):
-        b = cut(x[i])
-        density = decay(real(-0.5) * b * b) * real(DENSITY)
-        gx[i] = gy[i] * (normal_cdf(x[i]) + x[i] * density)
+        below, density = normal(x[i])
+        gx[i] = gy[i] * (below + x[i] * density * real(DENSITY))
 
 
 @kernel(fastmath=FMA)
 def gelu_tanh(first, last, y, x):
     """Write gelu by tanh."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
         y[i] = x[i] * tanh_cdf(x[i])
@@ -137,6 +73,7 @@ def gelu_tanh(first, last, y, x):
 @kernel(fastmath=FMA)
 def gelu_tanh_grad(first, last, gx, gy, x):
     """Write gy times the slope of gelu by tanh."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     real = x.dtype.type
     for i in range(x.size):
@@ -149,6 +86,7 @@ def gelu_tanh_grad(first, last, gx, gy, x):
 @kernel(fastmath=FMA)
 def sigmoid(first, last, y, x):
     """Write 1 / (1 + exp(-x))."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
         y[i] = elementary.sigmoid(x[i])
@@ -157,6 +95,7 @@ def sigmoid(first, last, y, x):
 @kernel(fastmath=FMA)
 def silu(first, last, y, x):
     """Write x sigmoid(x)."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
         y[i] = x[i] * elementary.sigmoid(x[i])
@@ -165,6 +104,7 @@ def silu(first, last, y, x):
 @kernel(fastmath=FMA)
 def silu_grad(first, last, gx, gy, x):
     """Write gy s (1 + x (1 - s)) with s = sigmoid(x)."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     one = x.dtype.type(1)
     for i in range(x.size):
@@ -185,6 +125,7 @@ def tanh_softplus(x):
 @kernel(fastmath=FMA)
 def mish(first, last, y, x):
     """Write x tanh(log(1 + exp(x)))."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     for i in range(x.size):
         y[i] = x[i] * tanh_softplus(x[i])[0]
@@ -193,6 +134,7 @@ def mish(first, last, y, x):
 @kernel(fastmath=FMA)
 def mish_grad(first, last, gx, gy, x):
     """Write gy (t + x sigmoid(x) (1 - t^2)) with t = tanh(log(1 + exp(x)))."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     one = x.dtype.type(1)
     for i in range(x.size):
@@ -203,6 +145,7 @@ def mish_grad(first, last, gx, gy, x):
 @kernel(fastmath=FMA)
 def softplus(first, last, y, x, beta, threshold):
     """Write log(1 + exp(beta x)) / beta, and x where beta x > threshold."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -214,6 +157,7 @@ def softplus(first, last, y, x, beta, threshold):
 @kernel(fastmath=FMA)
 def softplus_grad(first, last, gx, gy, x, beta, threshold):
     """Write gy sigmoid(beta x), and gy where beta x > threshold."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     for i in range(x.size):
         v = x[i] * beta
@@ -223,6 +167,7 @@ def softplus_grad(first, last, gx, gy, x, beta, threshold):
 @kernel(fastmath=FMA)
 def elu(first, last, y, x, below, above):
     """Write above * x where x > 0, else below * (exp(x) - 1)."""
+    whole_registers()
     y, x = y[first:last], x[first:last]
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -233,6 +178,7 @@ def elu(first, last, y, x, below, above):
 @kernel(fastmath=FMA)
 def elu_grad(first, last, gx, gy, x, below, above):
     """Write gy times above where x > 0, else below * exp(x)."""
+    whole_registers()
     gx, gy, x = gx[first:last], gy[first:last], x[first:last]
     zero = x.dtype.type(0)
     for i in range(x.size):

@@ -1,7 +1,8 @@
 """Recurrent layers, whole sequences at a time; layouts as in backends/base/recurrent.py.
 
 The rows of a batch do not depend on each other, so a range is over blocks of rows and a thread takes its rows through
-all time steps without waiting for another: one BLAS product and one pass over the gates a step. starts (T + 1,): the
+all time steps without waiting for another: one product and one pass over the gates a step. Weights are packed (see
+recurrent_product.py), W_hh^T forward and W_hh in the gradients. starts (T + 1,): the
 first row of each step, in time; the steps' rows are the first ones of the batch. bounds: the first row of each block.
 """
 
@@ -11,6 +12,10 @@ import numpy as np
 
 from deepcore.kernels.cpu.compiler import kernel
 from deepcore.kernels.cpu.elementary import FMA, sigmoid, tanh
+from deepcore.kernels.cpu.recurrent_product import pack, product
+from deepcore.kernels.cpu.vector import lanes
+
+__all__ = ["gru", "gru_grad", "lanes", "lstm", "lstm_grad", "pack", "rnn", "rnn_grad"]
 
 
 @kernel(inlined=True)
@@ -28,10 +33,10 @@ def quarters(row):
 
 
 @kernel(fastmath=FMA, inlined=True)
-def activate(out, source, add):
-    """Write sigmoid(source + add)."""
-    for j in range(out.size):
-        out[j] = sigmoid(source[j] + add[j])
+def activate(x):
+    """Put sigmoid(x) in the place of x."""
+    for j in range(x.size):
+        x[j] = sigmoid(x[j])
 
 
 @kernel(fastmath=FMA, inlined=True)
@@ -46,21 +51,17 @@ def peep(sums, p, cell):
 
 @kernel(fastmath=FMA)
 def rnn(first, last, y, h, gx, w, starts, bounds, reverse, relu):
-    """Write y (M, H), and to h (N, H), at first the start, the last states; w is W_hh^T (H, H)."""
+    """Write y (M, H), and to h (N, H), at first the start, the last states."""
     steps, size = starts.size - 1, h.shape[1]
     for block in range(first, last):
         low, high = bounds[block], bounds[block + 1]
-        product = np.empty((high - low, size), h.dtype)
         for i in range(steps):
             a, b = rows_at(starts, steps - 1 - i if reverse else i, low, high)
-            if a == b:
-                continue
-            now = h[low : low + b - a]
-            np.dot(now, w, product[: b - a])
+            product(y, a, gx, a, h, low, b - a, w, True, i % 2 == 1)
             for r in range(b - a):
-                source, add, state, out = product[r], gx[a + r], now[r], y[a + r]
+                state, out = h[low + r], y[a + r]
                 for j in range(size):
-                    v = source[j] + add[j]
+                    v = out[j]
                     v = (h.dtype.type(0) if v <= 0 else v) if relu else tanh(v)
                     state[j] = v
                     out[j] = v
@@ -68,54 +69,46 @@ def rnn(first, last, y, h, gx, w, starts, bounds, reverse, relu):
 
 @kernel(fastmath=FMA)
 def rnn_grad(first, last, dgx, dh, dy, y, w, starts, bounds, reverse, relu):
-    """Write dgx (M, H), and to dh (N, H), at first that of the last states, the gradient of the start; w (H, H)."""
+    """Write dgx (M, H), and to dh (N, H), at first that of the last states, the gradient of the start."""
     steps, size = starts.size - 1, dh.shape[1]
     one, zero = dh.dtype.type(1), dh.dtype.type(0)
     for block in range(first, last):
         low, high = bounds[block], bounds[block + 1]
         for i in range(steps):
             a, b = rows_at(starts, i if reverse else steps - 1 - i, low, high)
-            if a == b:
-                continue
-            now = dh[low : low + b - a]
             for r in range(b - a):
-                state, add, out, target = now[r], dy[a + r], y[a + r], dgx[a + r]
+                state, add, out, target = dh[low + r], dy[a + r], y[a + r], dgx[a + r]
                 for j in range(size):
                     g = state[j] + add[j]
                     target[j] = (zero if out[j] <= 0 else g) if relu else g * (one - out[j] * out[j])
-            np.dot(dgx[a:b], w, now)
+            product(dh, low, dh, low, dgx, a, b - a, w, False, i % 2 == 1)
 
 
 @kernel(fastmath=FMA)
 def lstm(first, last, y, h, c, gates, cells, gx, w, p, starts, bounds, reverse, peephole):
-    """Write y, gates, cells, and to h and c (N, H), at first the start, the last states; w (H, 4 H), p (3, H)."""
+    """Write y, gates, cells, and to h and c (N, H), at first the start, the last states; p (3, H)."""
     steps, size = starts.size - 1, h.shape[1]
     for block in range(first, last):
         low, high = bounds[block], bounds[block + 1]
-        product = np.empty((high - low, 4 * size), h.dtype)
         for step in range(steps):
             a, b = rows_at(starts, steps - 1 - step if reverse else step, low, high)
-            if a == b:
-                continue
-            now = h[low : low + b - a]
-            np.dot(now, w, product[: b - a])
+            product(gates, a, gx, a, h, low, b - a, w, True, step % 2 == 1)
             for r in range(b - a):
-                source, add, out = product[r], gx[a + r], gates[a + r]
-                state, cell, hidden, kept = now[r], c[low + r], y[a + r], cells[a + r]
+                out = gates[a + r]
+                state, cell, hidden, kept = h[low + r], c[low + r], y[a + r], cells[a + r]
                 if peephole:
-                    peep(source[: 2 * size], p, cell)
-                activate(out[: 2 * size], source, add)
+                    peep(out[: 2 * size], p, cell)
+                activate(out[: 2 * size])
                 gate_i, gate_f, gate_g, gate_o = quarters(out)
-                new, more = source[2 * size : 3 * size], add[2 * size : 3 * size]
                 for j in range(size):
-                    g = tanh(new[j] + more[j])
+                    g = tanh(gate_g[j])
                     v = gate_f[j] * cell[j] + gate_i[j] * g
                     gate_g[j] = g
                     cell[j] = v
                     kept[j] = v
                 if peephole:
-                    peep(source[3 * size :], p[2:], cell)
-                activate(gate_o, source[3 * size :], add[3 * size :])
+                    peep(gate_o, p[2:], cell)
+                activate(gate_o)
                 for j in range(size):
                     v = gate_o[j] * tanh(cell[j])
                     state[j] = v
@@ -124,7 +117,7 @@ def lstm(first, last, y, h, c, gates, cells, gx, w, p, starts, bounds, reverse, 
 
 @kernel(fastmath=FMA)
 def lstm_grad(first, last, dgx, dh, dc, dy, gates, cells, c0, w, p, starts, bounds, reverse, peephole):
-    """Write dgx (M, 4 H), and to dh and dc, at first those of the last states, those of the start; w (4 H, H)."""
+    """Write dgx (M, 4 H), and to dh and dc, at first those of the last states, those of the start."""
     steps, size = starts.size - 1, dh.shape[1]
     one = dh.dtype.type(1)
     for block in range(first, last):
@@ -132,17 +125,14 @@ def lstm_grad(first, last, dgx, dh, dc, dy, gates, cells, c0, w, p, starts, boun
         for i in range(steps):
             step = i if reverse else steps - 1 - i
             a, b = rows_at(starts, step, low, high)
-            if a == b:
-                continue
             before = step + 1 if reverse else step - 1  # the step that was computed before this one
             a_before, b_before = a, a
             if 0 <= before < steps:
                 a_before, b_before = rows_at(starts, before, low, high)
-            now = dh[low : low + b - a]
             for r in range(b - a):
                 old = cells[a_before + r] if a_before + r < b_before else c0[low + r]
                 gate, cell, add, target = gates[a + r], cells[a + r], dy[a + r], dgx[a + r]
-                state, memory = now[r], dc[low + r]
+                state, memory = dh[low + r], dc[low + r]
                 gate_i, gate_f, gate_g, gate_o = quarters(gate)
                 to_i, to_f, to_g, to_o = quarters(target)
                 for j in range(size):
@@ -163,33 +153,30 @@ def lstm_grad(first, last, dgx, dh, dc, dy, gates, cells, c0, w, p, starts, boun
                     if peephole:
                         back += d_i * p[0, j] + d_f * p[1, j]
                     memory[j] = back
-            np.dot(dgx[a:b], w, now)
+            product(dh, low, dh, low, dgx, a, b - a, w, False, i % 2 == 1)
 
 
 @kernel(fastmath=FMA)
 def gru(first, last, y, h, gates, gx, w, w_new, bias, starts, bounds, reverse, reset_after):
     """Write y, gates (M, 4 H), and to h, at first the start, the last states.
 
-    w: W_hh^T, (H, 3 H) with reset_after, else (H, 2 H), and w_new (H, H) its last part. bias (3 H,).
+    w: all three gates with reset_after, else the first two, and w_new the last. bias (3 H,).
     """
     steps, size = starts.size - 1, h.shape[1]
     one = h.dtype.type(1)
     for block in range(first, last):
         low, high = bounds[block], bounds[block + 1]
-        product = np.empty((high - low, w.shape[1]), h.dtype)
+        hidden = np.empty((high - low, 3 * size if reset_after else 2 * size), h.dtype)
         inner = np.empty((high - low, size), h.dtype)
         extra = np.empty((high - low, size), h.dtype)
         for step in range(steps):
             a, b = rows_at(starts, steps - 1 - step if reverse else step, low, high)
-            if a == b:
-                continue
-            now = h[low : low + b - a]
-            np.dot(now, w, product[: b - a])
+            product(hidden, 0, hidden, 0, h, low, b - a, w, False, step % 2 == 1)
             for r in range(b - a):
-                source, add, out, state, more = product[r], gx[a + r], gates[a + r], now[r], extra[r]
+                source, add, out, state, more = hidden[r], gx[a + r], gates[a + r], h[low + r], extra[r]
                 for j in range(2 * size):
-                    source[j] += bias[j]
-                activate(out[: 2 * size], source, add)
+                    out[j] = source[j] + bias[j] + add[j]
+                activate(out[: 2 * size])
                 if reset_after:
                     part, shift = source[2 * size :], bias[2 * size :]
                     for j in range(size):
@@ -199,10 +186,10 @@ def gru(first, last, y, h, gates, gx, w, w_new, bias, starts, bounds, reverse, r
                         more[j] = out[j] * state[j]
                 out[3 * size :] = more
             if not reset_after:
-                np.dot(extra[: b - a], w_new, inner[: b - a])
+                product(inner, 0, inner, 0, extra, 0, b - a, w_new, False, step % 2 == 1)
             for r in range(b - a):
                 gate_r, gate_z, gate_n, _ = quarters(gates[a + r])
-                add, state, hidden = gx[a + r, 2 * size :], now[r], y[a + r]
+                add, state, result = gx[a + r, 2 * size :], h[low + r], y[a + r]
                 part, more, shift = inner[r], extra[r], bias[2 * size :]
                 for j in range(size):
                     v = gate_r[j] * more[j] if reset_after else part[j] + shift[j]
@@ -210,37 +197,36 @@ def gru(first, last, y, h, gates, gx, w, w_new, bias, starts, bounds, reverse, r
                     v = (one - z) * n + z * state[j]
                     gate_n[j] = n
                     state[j] = v
-                    hidden[j] = v
+                    result[j] = v
 
 
 @kernel(fastmath=FMA)
 def gru_grad(first, last, dgx, dh, dy, gates, y, h0, w, w_new, starts, bounds, reverse, reset_after):
     """Write dgx (M, 3 H), and to dh, at first that of the last states, that of the start.
 
-    w: W_hh, (3 H, H) with reset_after, else (2 H, H), and w_new (H, H) its last part.
+    w: all three gates with reset_after, else the first two, and w_new the last.
     """
     steps, size = starts.size - 1, dh.shape[1]
     one = dh.dtype.type(1)
     for block in range(first, last):
         low, high = bounds[block], bounds[block + 1]
-        hidden = np.empty((high - low, w.shape[0]), dh.dtype)  # what reaches the product with h
+        hidden = np.empty(
+            (high - low, 3 * size if reset_after else 2 * size), dh.dtype
+        )  # what reaches the product with h
         new = np.empty((high - low, size), dh.dtype)
         inner = np.empty((high - low, size), dh.dtype)
         for i in range(steps):
             step = i if reverse else steps - 1 - i
             a, b = rows_at(starts, step, low, high)
-            if a == b:
-                continue
             before = step + 1 if reverse else step - 1
             a_before, b_before = a, a
             if 0 <= before < steps:
                 a_before, b_before = rows_at(starts, before, low, high)
-            now = dh[low : low + b - a]
             for r in range(b - a):
                 old = y[a_before + r] if a_before + r < b_before else h0[low + r]
                 _, gate_z, gate_n, _ = quarters(gates[a + r])
                 to_z, to_n = dgx[a + r, size : 2 * size], dgx[a + r, 2 * size :]
-                add, state, to_new = dy[a + r], now[r], new[r]
+                add, state, to_new = dy[a + r], dh[low + r], new[r]
                 for j in range(size):
                     z, n = gate_z[j], gate_n[j]
                     g = state[j] + add[j]
@@ -250,11 +236,11 @@ def gru_grad(first, last, dgx, dh, dy, gates, y, h0, w, w_new, starts, bounds, r
                     to_z[j] = g * (old[j] - n) * z * (one - z)
                     state[j] = g * z
             if not reset_after:
-                np.dot(new[: b - a], w_new, inner[: b - a])
+                product(inner, 0, inner, 0, new, 0, b - a, w_new, False, i % 2 == 1)
             for r in range(b - a):
                 old = y[a_before + r] if a_before + r < b_before else h0[low + r]
                 gate_r, _, _, more = quarters(gates[a + r])
-                target, state, part, to_hidden = dgx[a + r], now[r], inner[r], hidden[r]
+                target, state, part, to_hidden = dgx[a + r], dh[low + r], inner[r], hidden[r]
                 to_n = target[2 * size :]
                 for j in range(size):
                     d = to_n[j] * more[j] if reset_after else part[j] * old[j]
@@ -267,6 +253,4 @@ def gru_grad(first, last, dgx, dh, dy, gates, y, h0, w, w_new, starts, bounds, r
                 else:
                     for j in range(size):
                         state[j] += part[j] * gate_r[j]
-            back = new[: b - a]
-            np.dot(hidden[: b - a], w, back)
-            now += back
+            product(dh, low, dh, low, hidden, 0, b - a, w, True, i % 2 == 1)

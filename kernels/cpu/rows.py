@@ -3,78 +3,73 @@
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
 
+from deepcore.kernels.cpu import vector_math
 from deepcore.kernels.cpu.compiler import kernel
-from deepcore.kernels.cpu.elementary import FMA, decay
+from deepcore.kernels.cpu.vector import vectorised
 
-LANES = 16
 SUMS = {"reassoc", "contract"}  # vector sums; infinities and NaN stay what they are
 
 
-@kernel(inlined=True)
-def largest(row, lanes):
-    """Return the maximum of a row; of one that holds NaN any number, which its sum of exponentials then replaces.
-
-    lanes: room for LANES numbers; LLVM does not vectorise a maximum of floats by itself.
-    """
-    top = row[0]
-    lanes[:] = top
-    whole = row.size // LANES * LANES
-    for start in range(0, whole, LANES):
-        part = row[start : start + LANES]
-        for i in range(LANES):
-            lanes[i] = part[i] if part[i] > lanes[i] else lanes[i]
-    for i in range(LANES):
-        top = lanes[i] if lanes[i] > top else top
-    for d in range(whole, row.size):
-        top = row[d] if row[d] > top else top
-    return top
+@vectorised
+def softmax_row(v, y, x, count):
+    """Write exp(x) / sum(exp(x)) of a row."""
+    total = v.sum(vector_math.exponentials(v, y, x, vector_math.largest(v, x, count), count).vector)
+    share = v.splat(v.narrow(v.builder.fdiv(ir.Constant(total.type, 1), total)))
+    vector_math.by_vectors(v, count, lambda at, rest=None: v.store(y + at, v.load(y + at, rest) * share, rest))
 
 
-@kernel(fastmath=SUMS)
-def exponentials(y, x, top):
-    """Write exp(x - top) to y and return the sum."""
-    total = x.dtype.type(0)
-    for d in range(x.size):
-        e = decay(x[d] - top)
-        y[d] = e
-        total += e
-    return total
-
-
-@kernel(fastmath=FMA)
+@kernel()
 def softmax(first, last, y, x):
     """Write exp(x) / sum(exp(x)) of every row."""
-    lanes = np.empty(LANES, x.dtype)
     for r in range(first, last):
-        source, target = x[r], y[r]
-        share = x.dtype.type(1) / exponentials(target, source, largest(source, lanes))
-        for d in range(target.size):
-            target[d] *= share
+        softmax_row(y[r], x[r], x.shape[1])
 
 
-@kernel(fastmath=FMA)
+@vectorised
+def logarithm_parts(v, y, x, place, count):
+    """Write the maximum of a row to place[0] and sum(exp(x - maximum)) to place[1], float64; y is room for a row."""
+    top = v.highest(vector_math.largest(v, x, count))
+    total = vector_math.exponentials(v, y, x, v.splat(top), count)
+    v.put(place, top if v.itemsize == 8 else v.builder.fpext(top, v.wide.element))
+    v.put(place + 1, v.sum(total.vector))
+
+
+@kernel()
 def log_softmax(first, last, y, x):
     """Write log(softmax(x)) of every row."""
-    lanes = np.empty(LANES, x.dtype)
+    place, real = np.empty(2), x.dtype.type
     for r in range(first, last):
         source, target = x[r], y[r]
-        top = largest(source, lanes)
-        log_sum = np.log(exponentials(target, source, top))
+        logarithm_parts(target, source, place, source.size)
+        top, log_sum = real(place[0]), real(np.log(place[1]))
         for d in range(target.size):
             target[d] = (source[d] - top) - log_sum
 
 
-@kernel(fastmath=SUMS)
+@vectorised
+def softmax_grad_row(v, gx, gy, y, count):
+    """Write y (gy - sum(gy y)) of a row."""
+    total = v.variable(v.zero())
+
+    def add(at, rest=None):
+        total.set(v.fma(v.load(gy + at, rest), v.load(y + at, rest), total.vector))
+
+    vector_math.by_vectors(v, count, add)
+    mean = v.splat(v.sum(total.vector))
+
+    def write(at, rest=None):
+        v.store(gx + at, v.load(y + at, rest) * (v.load(gy + at, rest) - mean), rest)
+
+    vector_math.by_vectors(v, count, write)
+
+
+@kernel()
 def softmax_grad(first, last, gx, gy, y):
     """Write y (gy - sum(gy y)) of every row."""
     for r in range(first, last):
-        source, out, target = gy[r], y[r], gx[r]
-        total = y.dtype.type(0)
-        for d in range(out.size):
-            total += source[d] * out[d]
-        for d in range(out.size):
-            target[d] = out[d] * (source[d] - total)
+        softmax_grad_row(gx[r], gy[r], y[r], y.shape[1])
 
 
 @kernel(fastmath=SUMS)
@@ -86,14 +81,24 @@ def sum_of(row):
     return total
 
 
-@kernel(fastmath=FMA)
+@vectorised
+def log_softmax_grad_row(v, gx, gy, y, count):
+    """Write gy - exp(y) sum(gy) of a row."""
+    total = v.variable(v.zero())
+    vector_math.by_vectors(v, count, lambda at, rest=None: total.set(total.vector + v.load(gy + at, rest)))
+    mass = v.splat(v.sum(total.vector))
+
+    def write(at, rest=None):
+        v.store(gx + at, v.load(gy + at, rest) - vector_math.decay(v, v.load(y + at, rest)) * mass, rest)
+
+    vector_math.by_vectors(v, count, write)
+
+
+@kernel()
 def log_softmax_grad(first, last, gx, gy, y):
     """Write gy - exp(y) sum(gy) of every row."""
     for r in range(first, last):
-        source, out, target = gy[r], y[r], gx[r]
-        total = sum_of(source)
-        for d in range(out.size):
-            target[d] = source[d] - decay(out[d]) * total
+        log_softmax_grad_row(gx[r], gy[r], y[r], y.shape[1])
 
 
 @kernel(fastmath=SUMS)

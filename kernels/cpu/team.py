@@ -15,6 +15,7 @@ from typing import Any
 
 # below this many elementary operations (some 20 microseconds) a kernel is done before a second thread has woken up
 LEAST_WORK = 1 << 15
+ALL = 1 << 20  # the cost of an element that always deserves its own thread
 
 
 def default_size() -> int:

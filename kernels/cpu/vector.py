@@ -13,7 +13,8 @@ many as the host's registers hold (float32: 16 with AVX-512, 8 with AVX2, 4 with
             v.store(y + at, v.fma(factor, v.load(x + at), v.load(y + at)))
 
 Nothing checks an address. Loops of Python are unrolled; `v.loop` makes a loop of the machine. Arrays must be
-C-contiguous and all of one dtype, which decides the lanes.
+C-contiguous; the dtype of the first decides the lanes. Sums that float32 is too short for are vectors of as many
+float64: `v.widen` makes them, `v.load` and `v.store` take pointers to either.
 """
 
 from __future__ import annotations
@@ -118,9 +119,19 @@ class Code:
         self.builder, self.real, self.itemsize = builder, real, itemsize
         self.lanes = lanes(itemsize)
         self.type = ir.VectorType(real, self.lanes)
+        self.wide = ir.VectorType(ir.DoubleType(), self.lanes)
 
     def int(self, x: Number | int) -> Any:
         return x.value if isinstance(x, Number) else ir.Constant(INT, x)
+
+    def least(self, a: Number | int, b: Number | int) -> Number:
+        """The smaller of two integers."""
+        first, second = self.int(a), self.int(b)
+        return Number(self, self.builder.select(self.builder.icmp_signed("<", first, second), first, second))
+
+    def pointer(self, address: Number) -> Pointer:
+        """An address in memory (array.ctypes.data) as a pointer to floats."""
+        return Pointer(self, self.builder.inttoptr(address.value, self.real.as_pointer()))
 
     def constant(self, x: float) -> Vector:
         """All lanes x."""
@@ -131,20 +142,36 @@ class Code:
 
     def load(self, pointer: Pointer, count: Number | int | None = None) -> Vector:
         """`v.lanes` elements from `pointer` on; of only `count`, the rest 0 and not touched."""
-        address = self.builder.bitcast(pointer.value, self.type.as_pointer())
+        kind = ir.VectorType(pointer.value.type.pointee, self.lanes)
+        address = self.builder.bitcast(pointer.value, kind.as_pointer())
         if count is None:
             value = self.builder.load(address)
             value.align = self.itemsize
             return Vector(self, value)
         return Vector(self, self._masked("load", address, count))
 
+    def part(self, pointer: Pointer, first: Number | int, end: Number | int) -> Vector:
+        """Lanes first..end from `pointer` on; the others are 0 and not touched."""
+        mask = self.builder.and_(self._first(end), self.builder.not_(self._first(first)))
+        address = self.builder.bitcast(pointer.value, self.type.as_pointer())
+        values = [address, ir.Constant(LANE, self.itemsize), mask, self.zero().value]
+        return Vector(self, self._call(f"llvm.masked.load.{self._suffix}.p0", values))
+
     def store(self, pointer: Pointer, vector: Vector, count: Number | int | None = None) -> None:
         """Write the lanes to `pointer` and behind it; only the first `count`."""
-        address = self.builder.bitcast(pointer.value, self.type.as_pointer())
+        address = self.builder.bitcast(pointer.value, vector.value.type.as_pointer())
         if count is None:
             self.builder.store(vector.value, address).align = self.itemsize
         else:
             self._masked("store", address, count, vector)
+
+    def prefetch(self, pointer: Pointer) -> None:
+        """Ask for the cache line of `pointer`, which may lie behind an array's end."""
+        byte = ir.IntType(8).as_pointer()
+        signature = ir.FunctionType(ir.VoidType(), [byte, LANE, LANE, LANE])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, "llvm.prefetch.p0")
+        options = [ir.Constant(LANE, n) for n in (0, 3, 1)]  # to read, into the nearest cache, data
+        self.builder.call(function, [self.builder.bitcast(pointer.value, byte), *options])
 
     def broadcast(self, pointer: Pointer) -> Vector:
         """All lanes the element at `pointer`."""
@@ -152,10 +179,18 @@ class Code:
 
     def splat(self, scalar: Any) -> Vector:
         """All lanes the float `scalar` of LLVM."""
-        undefined = ir.Constant(self.type, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(LANE, 0))
         everywhere = ir.Constant(ir.VectorType(LANE, self.lanes), [0] * self.lanes)
         return Vector(self, self.builder.shuffle_vector(first, undefined, everywhere))
+
+    def widen(self, a: Vector) -> Vector:
+        """The lanes as float64; of float64 the vector itself."""
+        return a if self.itemsize == 8 else Vector(self, self.builder.fpext(a.value, self.wide))
+
+    def narrow(self, scalar: Any) -> Any:
+        """A double of LLVM as a float of the arrays' kind."""
+        return scalar if self.itemsize == 8 else self.builder.fptrunc(scalar, self.real)
 
     def shuffle(self, a: Vector, b: Vector, places: list[int]) -> Vector:
         """The elements at `places` of a, then b: v.lanes of them."""
@@ -181,12 +216,33 @@ class Code:
         """a * b + c in one rounding."""
         return Vector(self, self._call(f"llvm.fma.{self._suffix}", [a.value, b.value, c.value]))
 
+    def number(self, pointer: Pointer) -> Number:
+        """The int64 at `pointer`."""
+        return Number(self, self.builder.load(pointer.value))
+
     def max(self, a: Vector, b: Vector) -> Vector:
         """The larger of each lane, b where a is NaN or neither is larger."""
         return Vector(self, self.builder.select(self.builder.fcmp_ordered(">", a.value, b.value), a.value, b.value))
 
+    def gate(self, g: Vector, y: Vector) -> Vector:
+        """The lanes of g where y is positive or NaN, else 0."""
+        closed = self.builder.fcmp_ordered("<=", y.value, self.zero().value)
+        return Vector(self, self.builder.select(closed, self.zero().value, g.value))
+
+    def only(self, a: Vector, count: Number | int, other: Vector | None = None) -> Vector:
+        """The first `count` lanes of a, the others of `other`, or 0."""
+        rest = ir.Constant(a.value.type, None) if other is None else other.value
+        return Vector(self, self.builder.select(self._first(count), a.value, rest))
+
     def sum(self, a: Vector) -> Any:
         """The sum of the lanes, as a float of LLVM, by halves."""
+        return self._by_halves(a, self.builder.fadd)
+
+    def highest(self, a: Vector) -> Any:
+        """The maximum of the lanes, as a float of LLVM; with NaN among them any lane."""
+        return self._by_halves(a, lambda x, y: self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y))
+
+    def _by_halves(self, a: Vector, combine: Callable[[Any, Any], Any]) -> Any:
         value, n = a.value, self.lanes
         while n > 1:
             n //= 2
@@ -195,7 +251,7 @@ class Code:
                 self.builder.shuffle_vector(value, undefined, ir.Constant(ir.VectorType(LANE, n), list(places)))
                 for places in (range(n), range(n, 2 * n))
             ]
-            value = self.builder.fadd(*parts)
+            value = combine(*parts)
         return self.builder.extract_element(value, ir.Constant(LANE, 0))
 
     def put(self, pointer: Pointer, scalar: Any) -> None:
@@ -204,7 +260,7 @@ class Code:
 
     def variable(self, start: Vector) -> Variable:
         """A vector to be changed inside of `v.loop`."""
-        slot = cgutils.alloca_once(self.builder, self.type)
+        slot = cgutils.alloca_once(self.builder, start.value.type)
         self.builder.store(start.value, slot)
         return Variable(self, slot)
 
@@ -214,6 +270,12 @@ class Code:
         with cgutils.for_range(self.builder, self.int(count), intp=INT) as loop:
             yield Number(self, loop.index)
 
+    @contextlib.contextmanager
+    def when(self, count: Number) -> Iterator[None]:
+        """Do what is written inside only where count is not 0."""
+        with self.builder.if_then(self.builder.icmp_signed("!=", count.value, ir.Constant(INT, 0))):
+            yield
+
     @property
     def _suffix(self) -> str:
         return f"v{self.lanes}f{8 * self.itemsize}"
@@ -222,13 +284,17 @@ class Code:
         signature = ir.FunctionType(result or self.type, [value.type for value in values])
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, signature, name), values)
 
-    def _masked(self, what: str, address: Any, count: Number | int, vector: Vector | None = None) -> Any:
+    def _first(self, count: Number | int) -> Any:
+        """A mask of the first `count` lanes."""
         undefined = ir.Constant(ir.VectorType(INT, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, self.int(count), ir.Constant(LANE, 0))
         zeros = ir.Constant(ir.VectorType(LANE, self.lanes), [0] * self.lanes)
         limit = self.builder.shuffle_vector(first, undefined, zeros)
         numbers = ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes)))
-        mask = self.builder.icmp_signed("<", numbers, limit)
+        return self.builder.icmp_signed("<", numbers, limit)
+
+    def _masked(self, what: str, address: Any, count: Number | int, vector: Vector | None = None) -> Any:
+        mask = self._first(count)
         name = f"llvm.masked.{what}.{self._suffix}.p0"
         align = ir.Constant(LANE, self.itemsize)
         if vector is None:
@@ -242,10 +308,9 @@ def vectorised(function: Callable) -> Any:
 
     def typed(given: tuple) -> Any:
         arrays = [t for t in given if isinstance(t, types.Array)]
-        kinds = {t.dtype for t in arrays}
-        if len(kinds) != 1 or any(t.layout != "C" for t in arrays):
+        if not arrays or any(t.layout != "C" for t in arrays):
             return None
-        (kind,) = kinds
+        kind = arrays[0].dtype
         itemsize = kind.bitwidth // 8
         signature = types.void(*[t if isinstance(t, types.Array) else types.int64 for t in given])
 

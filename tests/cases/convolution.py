@@ -55,6 +55,10 @@ def _transposed_samples(rng):
     ]
 
 
+def _positive(y):
+    return np.where(y > 0, y, 0.0)
+
+
 _x, _w = np.ones((2, 4, 5, 5)), np.ones((3, 4, 3, 3))
 _w_transposed = np.ones((4, 3, 3, 3))
 
@@ -87,6 +91,17 @@ CASES = [
             bad("unknown padding", (ConfigError, ShapeError), r"^conv2d: .*full", _x, _w, padding="full"),
             bad("integers", DTypeError, r"^conv2d: .*int64", _x.astype(np.int64), _w.astype(np.int64)),
             bad("two dtypes", DTypeError, r"^conv2d: .*float64.*float32", _x, _w.astype(np.float32)),
+        ],
+    ),
+    OpCase(
+        "conv2d_relu",
+        F.conv2d_relu,
+        lambda *args, **kwargs: _positive(oracles.conv2d(*args, **kwargs)),
+        _conv_samples,
+        length=_length,
+        errors=[
+            bad("channels", ShapeError, r"^conv2d: .*\(2, 4, 5, 5\).*\(3, 2, 3, 3\)", _x, np.ones((3, 2, 3, 3))),
+            bad("stride 0", (ConfigError, ShapeError), r"^conv2d: .*stride", _x, _w, stride=0),
         ],
     ),
     OpCase(

@@ -100,4 +100,12 @@ CASES = [
             bad("weight not 2-d", ShapeError, r"^linear: ", np.ones((3, 4)), np.ones(4), None),
         ],
     ),
+    OpCase(
+        "linear_relu",
+        F.linear_relu,
+        lambda x, w, b: np.where(_linear(x, w, b) > 0, _linear(x, w, b), 0.0),
+        _linear_samples,
+        length=_fanned_out,
+        errors=[bad("bias size", ShapeError, r"^linear: .*\(4,\)", np.ones((3, 4)), np.ones((5, 4)), np.ones(4))],
+    ),
 ]

@@ -28,6 +28,28 @@ def _norm_samples(rng):
     ]
 
 
+def _norm_relu_samples(rng):
+    x, r, w, b = normal(rng, 3, 2, 2, 4), normal(rng, 3, 2, 2, 4), normal(rng, 2), normal(rng, 2)
+    mean, var = normal(rng, 2), positive(rng, 2)
+    return [
+        sample("training", x, None, None, w, b, training=True),
+        sample("training, plain", x, None, None, None, None, training=True),
+        sample("training, residual", x, None, None, w, b, True, 0.1, 1e-5, r, diff=(0, 3, 4, 8)),
+        sample("training, residual, plain", x, None, None, None, None, True, 0.1, 1e-5, r, diff=(0, 8)),
+        sample("training, 2-d", normal(rng, 5, 3), None, None, normal(rng, 3), normal(rng, 3), training=True),
+        sample("training, odd", normal(rng, 2, 3, 5, 7), None, None, normal(rng, 3), normal(rng, 3), training=True),
+        sample("evaluation", x, mean, var, w, b, diff=(0, 3, 4)),
+        sample("evaluation, plain", x, mean, var, None, None, diff=(0,)),
+        sample("evaluation, residual", x, mean, var, w, b, False, 0.1, 1e-5, r, diff=(0, 3, 4, 8)),
+        sample("evaluation, empty", x[:0], mean, var, w, b, diff=(0, 3, 4)),
+    ]
+
+
+def _norm_relu(x, mean, var, w, b, training=False, momentum=0.1, eps=1e-5, residual=None):
+    y = oracles.batch_norm(x, mean, var, w, b, training, momentum, eps)
+    return np.maximum(y if residual is None else y + residual, 0)
+
+
 def _dropout_samples(rng):
     x = normal(rng, 3, 5)
     return [
@@ -43,7 +65,7 @@ def _dropout(x, p):
     return F.dropout(x, p, training=True, generator=dc.Generator(_SEED))
 
 
-_x, _four = np.ones((3, 2, 2, 2)), np.ones(4)
+_x, _two, _four = np.ones((3, 2, 2, 2)), np.ones(2), np.ones(4)
 
 CASES = [
     OpCase(
@@ -67,6 +89,32 @@ CASES = [
                 training=True,
             ),
             bad("no channels", ShapeError, r"^batch_norm: .*\(3,\)", np.ones(3), None, None, training=True),
+        ],
+    ),
+    OpCase(
+        "batch_norm_relu",
+        F.batch_norm_relu,
+        _norm_relu,
+        _norm_relu_samples,
+        length=lambda x, *rest, **kwargs: x.size,
+        kernels=True,
+        errors=[
+            bad("weight size", ShapeError, r"^batch_norm_relu: .*\(4,\)", _x, None, None, _four, None, training=True),
+            bad("no statistics", (ConfigError, ShapeError), r"^batch_norm_relu: .*running_mean", _x, None, None),
+            bad(
+                "residual shape",
+                ShapeError,
+                r"^batch_norm_relu: .*residual \(4,\)",
+                _x,
+                _two,
+                _two,
+                None,
+                None,
+                False,
+                0.1,
+                1e-5,
+                _four,
+            ),
         ],
     ),
     OpCase(

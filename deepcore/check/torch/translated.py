@@ -146,6 +146,13 @@ def _cell(kind: str, states: int) -> Callable[..., Any]:
     return run
 
 
+def _batch_norm_relu(x: Any, *args: Any, residual: Any = None, **kwargs: Any) -> Any:
+    args, rest = args[:7], args[7:]
+    residual = rest[0] if rest else residual
+    y = TF.batch_norm(x, *args, **kwargs)
+    return torch.relu(y if residual is None else y + residual)
+
+
 def _bias_relu(x: Any, bias: Any, dim: int = 1) -> Any:
     return torch.relu(x + bias.reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)]))
 
@@ -173,7 +180,10 @@ def _stable(sort: Callable[..., Any]) -> Callable[..., Any]:
 
 
 TRANSLATED: dict[str, Translation] = {
+    "batch_norm_relu": Translation(_batch_norm_relu, "three ops in one: batch_norm, a sum and relu"),
     "bias_relu": Translation(_bias_relu, "two ops in one kernel, for models of CNNs"),
+    "conv2d_relu": Translation(lambda *a, **k: torch.relu(TF.conv2d(*a, **k)), "two ops in one, for nn.Sequential"),
+    "linear_relu": Translation(lambda *a, **k: torch.relu(TF.linear(*a, **k)), "two ops in one, for nn.Sequential"),
     "layer_norm": Translation(_over_last(TF.layer_norm), "one int will do for the last axis, as in torch.nn.LayerNorm"),
     "rms_norm": Translation(_over_last(TF.rms_norm), "one int will do for the last axis, as in torch.nn.RMSNorm"),
     "ctc_loss of log_softmax": Translation(

@@ -10,7 +10,7 @@ from deepcore.errors import ShapeError, got, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.axes import normalise_dim
 from deepcore.functions.elementwise import exp
-from deepcore.functions.linalg.products import same_dtype
+from deepcore.functions.linalg.products import bias_grad, same_dtype
 from deepcore.functions.reduce import sum
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class BiasRelu(Function):
         if not hasattr(gy, "backend"):
             return self.backend.bias_relu_grad(gy, y, self.axis)
         gx = ReluGrad()(gy, y)
-        return gx, sum(gx, tuple(i for i in range(len(y.shape)) if i != self.axis))
+        return gx, bias_grad(self, gx, self.axis)
 
 
 class LeakyRelu(Function):

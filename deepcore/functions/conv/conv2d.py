@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepcore.autograd.function import Function
 from deepcore.errors import ShapeError, got, message
-from deepcore.functions.linalg.products import same_dtype
+from deepcore.functions.linalg.products import bias_grad, same_dtype
 from deepcore.functions.reduce import sum
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Window(NamedTuple):
 
 def pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     """A number or a pair of numbers, each at least `least`, as a pair."""
+    if type(value) is int and value >= least:
+        return value, value
     values = (value, value) if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
     if len(values) != 2 or not all(_is_size(v, least) for v in values):
         raise ShapeError(message(op, f"{name} as an int or two ints, at least {least}", f"{name}={value!r}"))
@@ -45,7 +47,7 @@ def pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
 
 
 def _is_size(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return (type(value) is int or (isinstance(value, int) and not isinstance(value, bool))) and value >= least
 
 
 def output_length(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -58,15 +60,22 @@ class Conv2d(Function):
         self.window = window
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
-        _check_conv(x, w, b, self.window, self.backend.device)
+        self.check(x, w, b)
         self.saved = (x, w)
         return self.backend.conv2d(x, w, b, *self.window)
 
     def backward(self, gy: Any) -> Any:
         x, w = self.saved
+        return *self.input_grads(gy, x, w), (bias_grad(self, gy, 1) if self.wants(2) else None)
+
+    def check(self, x: Any, w: Any, b: Any) -> None:
+        """Raise ShapeError or DTypeError for operands that do not fit."""
+        _check_conv(x, w, b, self.window, self.backend.device)
+
+    def input_grads(self, gy: Any, x: Any, w: Any) -> tuple[Any, Any]:
+        """(gx, gw), each None where it is not wanted."""
         gx = Conv2dInput(self.window, x.shape)(gy, w, None) if self.wants(0) else None
-        gw = Conv2dWeight(self.window, w.shape)(gy, x) if self.wants(1) else None
-        return gx, gw, (sum(gy, (0, 2, 3)) if self.wants(2) else None)
+        return gx, (Conv2dWeight(self.window, w.shape)(gy, x) if self.wants(1) else None)
 
 
 class Conv2dInput(Function):
@@ -80,7 +89,9 @@ class Conv2dInput(Function):
     def forward(self, gy: Any, w: Any, b: Any) -> Any:
         self.saved = (gy, w)
         y = self.backend.conv2d_input(gy, w, self.x_shape, *self.window)
-        return y if b is None else y + b.reshape(1, -1, 1, 1)
+        if b is not None:
+            y += b.reshape(1, -1, 1, 1)
+        return y
 
     def backward(self, ggx: Any) -> Any:
         gy, w = self.saved
@@ -114,12 +125,15 @@ def _check_ranks(x: Any, w: Any, window: Window, on: str) -> None:
 
 def _check_conv(x: Any, w: Any, b: Any, window: Window, on: str) -> None:
     _check_ranks(x, w, window, on)
-    given = got(on=on, x=x, weight=w, bias=b, groups=window.groups)
+
+    def given() -> str:
+        return got(on=on, x=x, weight=w, bias=b, groups=window.groups)
+
     if x.shape[1] != w.shape[1] * window.groups:
         hint = "the weight's second axis is the number of in-channels of one group"
-        raise ShapeError(message("conv2d", "x.shape[1] == weight.shape[1] * groups", given, hint))
+        raise ShapeError(message("conv2d", "x.shape[1] == weight.shape[1] * groups", given(), hint))
     if w.shape[0] % window.groups or (b is not None and b.shape != w.shape[:1]):
-        raise ShapeError(message("conv2d", "weight.shape[0] divisible by groups, bias (O,)", given))
+        raise ShapeError(message("conv2d", "weight.shape[0] divisible by groups, bias (O,)", given()))
     same_dtype("conv2d", on, x=x, weight=w, bias=b)
     for axis in (0, 1):
         size, kernel = x.shape[2 + axis], w.shape[2 + axis]
@@ -127,7 +141,7 @@ def _check_conv(x: Any, w: Any, b: Any, window: Window, on: str) -> None:
             kernel == 0
             or output_length(size, kernel, window.stride[axis], window.padding[axis], window.dilation[axis]) < 1
         ):
-            found = f"{given}, padding={window.padding}, dilation={window.dilation}"
+            found = f"{given()}, padding={window.padding}, dilation={window.dilation}"
             hint = "use a larger input, more padding or a smaller kernel"
             raise ShapeError(message("conv2d", "a kernel that fits into the padded input", found, hint))
 
@@ -150,13 +164,18 @@ def conv2d(
     >>> conv2d(dc.ones(1, 1, 4, 4), dc.ones(2, 1, 3, 3), padding=1).shape
     (1, 2, 4, 4)
     """
-    window = Window(
-        pair("conv2d", "stride", stride, 1), (0, 0), pair("conv2d", "dilation", dilation, 1), _groups(groups)
-    )
+    x, window = conv2d_window(x, weight, stride, padding, dilation, groups)
+    return Conv2d(window)(x, weight, bias)
+
+
+def conv2d_window(x: Any, weight: Any, stride: Pair, padding: Pair | str, dilation: Pair, groups: int) -> Any:
+    """(x, window) from the arguments of conv2d; x is padded where 'same' asks for an odd pixel."""
+    strides, dilations = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     if isinstance(padding, str):
+        window = Window(strides, (0, 0), dilations, _groups(groups))
         _check_ranks(x, weight, window, x.device)
         x, padding = _named_padding(x, weight, padding, window)
-    return Conv2d(window._replace(padding=pair("conv2d", "padding", padding, 0)))(x, weight, bias)
+    return x, Window(strides, pair("conv2d", "padding", padding, 0), dilations, _groups(groups))
 
 
 def _groups(groups: int) -> int:
@@ -205,12 +224,15 @@ def conv_transpose2d(
         _groups(groups),
     )
     extra = pair(op, "output_padding", output_padding, 0)
-    given = got(x=x, weight=weight, bias=bias, groups=groups)
+
+    def given() -> str:
+        return got(x=x, weight=weight, bias=bias, groups=groups)
+
     if len(x.shape) != 4 or len(weight.shape) != 4 or x.shape[1] != weight.shape[0] or weight.shape[0] % groups:
-        raise ShapeError(message(op, "x (N, C, H, W), weight (C, O // groups, KH, KW), C divisible by groups", given))
+        raise ShapeError(message(op, "x (N, C, H, W), weight (C, O // groups, KH, KW), C divisible by groups", given()))
     channels = weight.shape[1] * groups
     if bias is not None and bias.shape != (channels,):
-        raise ShapeError(message(op, f"bias ({channels},)", given))
+        raise ShapeError(message(op, f"bias ({channels},)", given()))
     same_dtype(op, x=x, weight=weight, bias=bias)
     size = []
     for i in (0, 1):
@@ -220,5 +242,5 @@ def conv_transpose2d(
         reach = window.dilation[i] * (weight.shape[2 + i] - 1) + 1
         size.append((x.shape[2 + i] - 1) * window.stride[i] - 2 * window.padding[i] + reach + extra[i])
     if min(size) < 1:
-        raise ShapeError(message(op, "an output of at least one pixel", f"{given}, output size {tuple(size)}"))
+        raise ShapeError(message(op, "an output of at least one pixel", f"{given()}, output size {tuple(size)}"))
     return Conv2dInput(window, (x.shape[0], channels, *size))(x, weight, bias)

@@ -27,10 +27,12 @@ class GetItem(Function):
 
     def __init__(self, index: Any) -> None:
         self.index = index
-        self.view = _is_basic(index)
+        self.view = self.takes_part = _is_basic(index)
 
     def forward(self, x: Any) -> Any:
         self.x_shape = x.shape
+        if self.view and not x.flags.c_contiguous and min(x.strides) > 0:
+            self.memory_order = tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
         try:
             return x[self.index]
         except IndexError as error:

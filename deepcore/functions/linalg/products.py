@@ -62,15 +62,23 @@ class Linear(Function):
     """x @ w.T + b in one call."""
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
-        if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
-            expected = "x (..., D), weight (O, D), bias (O,) or None"
-            raise ShapeError(message("linear", expected, got(on=self.backend.device, x=x, weight=w, bias=b)))
-        same_dtype("linear", self.backend.device, x=x, weight=w, bias=b)
+        self.check(x, w, b)
         self.saved = (x, w)
         return self.backend.linear(x, w, b)
 
     def backward(self, gy: Any) -> Any:
         x, w = self.saved
+        return *self.input_grads(gy, x, w), (bias_grad(self, gy, -1) if self.wants(2) else None)
+
+    def check(self, x: Any, w: Any, b: Any) -> None:
+        """Raise ShapeError or DTypeError for operands that do not fit."""
+        if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
+            expected = "x (..., D), weight (O, D), bias (O,) or None"
+            raise ShapeError(message("linear", expected, got(on=self.backend.device, x=x, weight=w, bias=b)))
+        same_dtype("linear", self.backend.device, x=x, weight=w, bias=b)
+
+    def input_grads(self, gy: Any, x: Any, w: Any) -> tuple[Any, Any]:
+        """(gx, gw), each None where it is not wanted."""
         rows = math.prod(x.shape[:-1])  # said in full: -1 cannot be told where there are no features
         g = reshape(gy, (rows, w.shape[0])) if len(gy.shape) != 2 else gy
         gx = matmul(gy, w) if self.wants(0) else None
@@ -78,13 +86,21 @@ class Linear(Function):
         if self.wants(1):
             x = reshape(x, (rows, w.shape[1])) if len(x.shape) != 2 else x
             gw = matmul(transpose(g, 0, 1), x)
-        return gx, gw, (sum(g, 0) if self.wants(2) else None)
+        return gx, gw
+
+
+def bias_grad(fn: Function, gy: Any, axis: int) -> Any:
+    """The gradient of a bias along `axis`: gy summed over every other axis."""
+    if not hasattr(gy, "backend"):
+        return fn.backend.bias_grad(gy, axis)
+    others = tuple(i for i in range(len(gy.shape)) if i != axis % len(gy.shape))
+    return sum(gy, others) if others else gy  # a sum over no axes would be one over all
 
 
 def same_dtype(op: str, on: str | None = None, /, **arrays: Any) -> None:
     """Raise DTypeError unless all arrays (None left out) share one floating dtype; `on` names their device."""
-    dtypes = [a.dtype for a in arrays.values() if a is not None]
-    if any(d != dtypes[0] for d in dtypes[1:]) or not is_floating(dtypes[0]):
+    dtypes = {a.dtype for a in arrays.values() if a is not None}
+    if len(dtypes) > 1 or not is_floating(dtypes.pop()):
         given = {name: a for name, a in arrays.items() if a is not None}
         hint = "convert with .to(dtype), for example x.float()"
         raise DTypeError(message(op, "one floating dtype for all", got(on, **given), hint))

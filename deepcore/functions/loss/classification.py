@@ -59,25 +59,39 @@ def _same_shape(op: str, x: Any, target: Any) -> None:
 
 
 class SoftmaxCrossEntropy(Function):
-    """-log(softmax(logits)[target]) for each row, in one pass: logits (N, C), target (N,) classes -> (N,)."""
+    """-log(softmax(logits)[target]) for each row, in one pass: logits (N, C), target (N,) classes -> (N,).
+
+    reduction="sum" gives their sum, and "mean" the sum divided by the weights of the targets that count.
+    """
 
     name = "cross_entropy"
-    intermediates = ("target", "weight", "lse")
+    intermediates = ("target", "weight", "lse", "count")
     may_overflow = True
 
-    def __init__(self, target: Any, weight: Any, ignore_index: int, label_smoothing: float) -> None:
+    def __init__(
+        self, target: Any, weight: Any, ignore_index: int, label_smoothing: float, reduction: str = "none"
+    ) -> None:
         self.target, self.weight = target, weight
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        self.ignore_index, self.label_smoothing, self.reduction = ignore_index, label_smoothing, reduction
 
     def forward(self, logits: Any) -> Any:
         losses, self.lse = self.backend.softmax_cross_entropy(
             logits, self.target, self.weight, self.ignore_index, self.label_smoothing
         )
         self.saved = (logits,)
-        return losses
+        if self.reduction == "none":
+            return losses
+        total = losses.sum(dtype=losses.dtype)
+        if self.reduction == "sum":
+            return total
+        self.count = _count(self.target, self.weight, self.ignore_index, losses.dtype)
+        return total / self.count
 
     def backward(self, g: Any) -> Any:
         (logits,) = self.saved
+        if self.reduction != "none":
+            g = g / self.count if self.reduction == "mean" else g
+            g = self.backend.xp.broadcast_to(g, self.target.shape).copy()
         return self.backend.softmax_cross_entropy_grad(
             g, logits, self.target, self.lse, self.weight, self.ignore_index, self.label_smoothing
         )
@@ -90,7 +104,10 @@ class SoftmaxCrossEntropy(Function):
         weight = xp.ones(c, dtype=logits.dtype) if self.weight is None else self.weight
         own = hot * weight
         q = (1 - self.label_smoothing) * own + (self.label_smoothing / c) * weight
-        return sum(log_softmax(logits, 1) * (-q * kept.reshape(n, 1).astype(logits.dtype)), 1)
+        losses = sum(log_softmax(logits, 1) * (-q * kept.reshape(n, 1).astype(logits.dtype)), 1)
+        if self.reduction == "mean":
+            return sum(losses) / wrap(self.count, losses.backend)
+        return losses if self.reduction == "none" else sum(losses)
 
 
 def cross_entropy(
@@ -128,8 +145,8 @@ def cross_entropy(
     logits, classes = _rows(op, input, target)
     _check_classes(op, classes, logits.shape[1], ignore_index)
     plain = None if weight is None else weight.array
-    losses = SoftmaxCrossEntropy(classes.array, plain, ignore_index, label_smoothing)(logits)
-    return _reduce_classes(losses, classes, weight, ignore_index, reduction, target.shape)
+    loss = SoftmaxCrossEntropy(classes.array, plain, ignore_index, label_smoothing, reduction)(logits)
+    return reshape(loss, target.shape) if reduction == "none" else loss
 
 
 def _rows(op: str, input: Any, target: Any) -> tuple[Any, Any]:
@@ -173,14 +190,17 @@ def _reduce_classes(losses: Any, classes: Any, weight: Any, ignore_index: int, r
     total = sum(losses)
     if reduction == "sum":
         return total
-    kept, wide = classes.array != ignore_index, accumulator(losses.dtype)
+    plain = None if weight is None else weight.array
+    return total / wrap(_count(classes.array, plain, ignore_index, losses.dtype), losses.backend)
+
+
+def _count(classes: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
+    """The summed weights of the targets that count, on the device: counting does not make the host wait."""
+    kept, wide = classes != ignore_index, accumulator(dtype)
     if weight is None:
-        count = kept.sum(dtype=wide)
-    else:
-        inside = classes.array.clip(0, weight.shape[0] - 1)  # the loss of a class outside is NaN already
-        count = (weight.array[inside] * kept).sum(dtype=wide)
-    # The count stays on the device: counting does not make the host wait.
-    return total / wrap(count.astype(losses.dtype), losses.backend)
+        return kept.sum(dtype=wide).astype(dtype)
+    inside = classes.clip(0, weight.shape[0] - 1)  # the loss of a class outside is NaN already
+    return (weight[inside] * kept).sum(dtype=wide).astype(dtype)
 
 
 def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:

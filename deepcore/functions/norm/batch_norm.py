@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.errors import ShapeError, got, message
+from deepcore.functions.activation.basic import ReluGrad, relu
 from deepcore.functions.elementwise import sqrt
 from deepcore.functions.linalg.products import same_dtype
 from deepcore.functions.reduce import mean, sum
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "batch_norm",
+    "batch_norm_relu",
 ]
 
 
@@ -30,10 +32,9 @@ class BatchNorm(Function):
         self.eps = eps
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
-        self.batch_mean, self.batch_var = self.backend.batch_norm_stats(x)
-        self.rstd = 1 / self.backend.xp.sqrt(self.batch_var + self.eps)
+        y, self.batch_mean, self.batch_var, self.rstd = self.backend.batch_norm_train(x, w, b, self.eps)
         self.saved = (x, w, b)
-        return self.backend.batch_norm_apply(x, self.batch_mean, self.rstd, w, b)
+        return y
 
     def backward(self, gy: Any) -> Any:
         x, w, _ = self.saved
@@ -44,6 +45,26 @@ class BatchNorm(Function):
         centred = x - mean(x, axes, keepdim=True)
         y = centred / sqrt(mean(centred * centred, axes, keepdim=True) + self.eps)
         return _affine(y, w, b)
+
+
+class BatchNormRelu(BatchNorm):
+    """relu(batch_norm(x) + residual) in training mode; what the ReLU got is neither written nor kept."""
+
+    def forward(self, x: Any, w: Any, b: Any, residual: Any = None) -> Any:
+        result = self.backend.batch_norm_relu_train(x, w, b, self.eps, residual)
+        y, self.batch_mean, self.batch_var, self.rstd = result
+        self.saved = (x, w, b, residual, y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        x, w, b, residual, y = self.saved
+        return self.backend.batch_norm_relu_grad(
+            gy, y, x, self.batch_mean, self.rstd, w, b, residual is not None and self.wants(3)
+        )
+
+    def formula(self, x: Any, w: Any, b: Any, residual: Any = None) -> Any:
+        y = super().formula(x, w, b)
+        return relu(y if residual is None else y + residual)
 
 
 class BatchNormEval(Function):
@@ -60,12 +81,28 @@ class BatchNormEval(Function):
         return self.backend.batch_norm_apply(x, mean_, rstd, w, b)
 
     def backward(self, gy: Any) -> Any:
-        x, mean_, rstd, w = self.saved
+        x, mean_, rstd, w = self.saved[:4]
         axes = (0, *range(2, len(x.shape)))
         r = _along(rstd, len(x.shape))
         gx = gy * (r if w is None else r * _along(w, len(x.shape))) if self.wants(0) else None
         gw = sum(gy * (x - _along(mean_, len(x.shape))) * r, axes) if self.wants(3) and w is not None else None
         return gx, None, None, gw, (sum(gy, axes) if self.wants(4) else None)
+
+
+class BatchNormReluEval(BatchNormEval):
+    """relu(batch_norm(x) + residual) in evaluation mode."""
+
+    name = "batch_norm_relu"
+
+    def forward(self, x: Any, mean_: Any, var_: Any, w: Any, b: Any, residual: Any = None) -> Any:
+        rstd = 1 / self.backend.xp.sqrt(var_ + self.eps)
+        y = self.backend.batch_norm_relu_apply(x, mean_, rstd, w, b, residual)
+        self.saved = (x, mean_, rstd, w, y)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        g = ReluGrad()(gy, self.saved[4])
+        return *super().backward(g), g
 
 
 def _along(vector: Any, ndim: int) -> Any:
@@ -96,6 +133,47 @@ def batch_norm(
     shapes that do not fit and for training on one value per channel.
     """
     op = "batch_norm"
+    _check(op, x, running_mean, running_var, weight, bias, training)
+    if not training:
+        return BatchNormEval(eps)(x, running_mean, running_var, weight, bias)
+    fn = BatchNorm(eps)
+    y = fn(x, weight, bias)
+    _move_both(running_mean, running_var, fn, x, momentum)
+    return y
+
+
+def batch_norm_relu(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """relu(batch_norm(...) + residual) in one op: the end of a residual block (He et al. 2016), or without residual.
+
+    The arguments are those of batch_norm; residual has the shape and dtype of x. Raises what batch_norm raises, and
+    ShapeError and DTypeError for another residual.
+    """
+    op = "batch_norm_relu"
+    _check(op, x, running_mean, running_var, weight, bias, training)
+    if residual is not None:
+        if residual.shape != x.shape:
+            raise ShapeError(message(op, "a residual in the shape of x", got(x=x, residual=residual)))
+        same_dtype(op, x=x, residual=residual)
+    if not training:
+        return BatchNormReluEval(eps)(x, running_mean, running_var, weight, bias, residual)
+    fn = BatchNormRelu(eps)
+    y = fn(x, weight, bias, residual)
+    _move_both(running_mean, running_var, fn, x, momentum)
+    return y
+
+
+def _check(op: str, x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool) -> None:
+    """Raise for shapes and dtypes that do not fit, and for statistics that are missing."""
     others = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     if x.ndim < 2 or any(t is not None and t.shape != (x.shape[1],) for t in others.values()):
         raise ShapeError(message(op, "x (N, C, ...) and (C,) for all others", got(x=x, **others)))
@@ -103,22 +181,20 @@ def batch_norm(
     for name, other in others.items():
         if other is not None:
             same_dtype(op, **{name: other})
-    if not training:
-        if running_mean is None or running_var is None:
-            hint = "pass training=True to use the statistics of the batch"
-            raise ShapeError(message(op, "running_mean and running_var in evaluation mode", got(x=x, **others), hint))
-        return BatchNormEval(eps)(x, running_mean, running_var, weight, bias)
+    if not training and (running_mean is None or running_var is None):
+        hint = "pass training=True to use the statistics of the batch"
+        raise ShapeError(message(op, "running_mean and running_var in evaluation mode", got(x=x, **others), hint))
+    if training and math.prod(x.shape) // max(x.shape[1], 1) == 1:
+        hint = "use a larger batch, or eval()"
+        raise ShapeError(message(op, "more than one value per channel in training", got(x=x), hint))
+
+
+def _move_both(running_mean: Any, running_var: Any, fn: BatchNorm, x: Any, momentum: float) -> None:
+    """Move the running statistics towards the mean and the unbiased variance of x."""
     count = math.prod(x.shape) // max(x.shape[1], 1)
-    if count == 1:
-        raise ShapeError(
-            message(op, "more than one value per channel in training", got(x=x), "use a larger batch, or eval()")
-        )
-    fn = BatchNorm(eps)
-    y = fn(x, weight, bias)
     if running_mean is not None and running_var is not None and count:
         _move(running_mean, fn.batch_mean, momentum)
         _move(running_var, fn.batch_var * (count / (count - 1)), momentum)
-    return y
 
 
 def _move(running: Any, batch: Any, momentum: float) -> None:

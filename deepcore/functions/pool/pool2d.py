@@ -9,7 +9,8 @@ from deepcore.autograd.variable import wrap
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.conv.conv2d import Pair, output_length, pair
 from deepcore.functions.linalg.products import matmul, same_dtype
-from deepcore.functions.shape import transpose
+from deepcore.functions.reduce import mean
+from deepcore.functions.shape import reshape, transpose
 
 if TYPE_CHECKING:
     from deepcore.tensor import Tensor
@@ -72,6 +73,29 @@ class MaxPool2d(Function):
 
     def backward(self, gy: Any, _: Any = None) -> Any:
         return MaxPool2dGrad(self.windows, self.indices, self.x_shape)(gy)
+
+
+class MaxPool2dOnly(Function):
+    """The maxima alone; the places are kept in a form of the backend's own."""
+
+    name = "max_pool2d"
+    intermediates = ("marks",)
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+
+    def forward(self, x: Any) -> Any:
+        w = self.windows
+        self.size = w.output_size(x, self.backend.device)
+        self.x_shape = x.shape
+        y, self.marks = self.backend.max_pool2d_marked(x, w.kernel_size, w.stride, w.padding, w.dilation, self.size)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        if not hasattr(gy, "backend"):
+            return MaxPool2dGrad(self.windows, self.marks, self.x_shape)(gy)
+        indices = self.backend.max_pool2d_places(self.marks, self.x_shape, self.size)
+        return MaxPool2dGrad(self.windows, indices, self.x_shape)(gy)
 
 
 class MaxPool2dGrad(Function):
@@ -154,8 +178,8 @@ def max_pool2d(
     The first of equal maxima wins and NaN beats all. With return_indices also the places, int64, as h * W + w.
     Raises ShapeError.
     """
-    y, indices = MaxPool2d(Windows("max_pool2d", kernel_size, stride, padding, dilation, ceil_mode))(x)
-    return (y, indices) if return_indices else y
+    windows = Windows("max_pool2d", kernel_size, stride, padding, dilation, ceil_mode)
+    return MaxPool2d(windows)(x) if return_indices else MaxPool2dOnly(windows)(x)
 
 
 def avg_pool2d(
@@ -182,8 +206,8 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple[int | None, int | No
     """Means over output_size windows that cover the image: x (N, C, H, W) -> (N, C, OH, OW); None keeps an axis.
 
     output_size=1 is global average pooling (Lin et al. 2014). Window i spans floor(i * H / OH) ..
-    ceil((i + 1) * H / OH). It is two matrix products, A x B^T, with rows of A and B that average one window each, and
-    so differentiable to any order.
+    ceil((i + 1) * H / OH). More than one window is two matrix products, A x B^T, with rows of A and B that average one
+    window each, and so differentiable to any order.
     """
     op = "adaptive_avg_pool2d"
     if len(x.shape) != 4 or 0 in x.shape[2:]:
@@ -193,6 +217,9 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple[int | None, int | No
     if len(wanted) != 2:
         raise ShapeError(message(op, "output_size as an int or two", f"output_size={output_size!r}"))
     size = pair(op, "output_size", tuple(h if n is None else n for n, h in zip(wanted, x.shape[2:], strict=True)), 1)
+    if size == (1, 1) and x.dtype.itemsize >= 4:  # sums of float16 might overflow
+        n, c, h, w = x.shape
+        return reshape(mean(reshape(x, (n, c, h * w)), 2), (n, c, 1, 1))
     a, b = (_averaging(n, out, x) for n, out in zip(x.shape[2:], size, strict=True))
     return matmul(matmul(a, x), transpose(b, 0, 1))
 

@@ -16,6 +16,7 @@ from deepcore.backends.base.recurrent import blocks, previous, spans
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
 from deepcore.functions.activation.basic import relu, sigmoid, tanh
 from deepcore.functions.linalg.products import linear, same_dtype
+from deepcore.functions.sequence import repeats
 from deepcore.functions.shape import cat, chunk, reshape
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class _Sequence(Function):
     """What the three have in common: rows x (M, D) of all steps, `steps` with the number of rows of each."""
 
     gates = 1
+    intermediates = ("repeats",)
 
     def __init__(self, name: str, steps: tuple[int, ...], reverse: bool) -> None:
         self.name, self.steps, self.reverse = name, steps, reverse
+        self.repeats: repeats.Repeats | None = None
 
     def spans(self) -> list[tuple[int, int]]:
         """First and last row of each step, in the order of computation."""
@@ -55,16 +58,46 @@ class _Sequence(Function):
         """The state before the step of each row."""
         return previous(self.backend.xp, y, start, self.steps, self.reverse)
 
+    def weight_grad(self, g: Any, y: Any, start: Any) -> Any:
+        """g^T times the state before the step of each row: the gradient (C, H) of a weight, from g (M, C)."""
+        n, matmul = start.shape[0], self.backend.matmul
+        if n == 0 or len(self.steps) < 2 or self.steps[0] != self.steps[-1]:
+            return matmul(g.T, self.before(y, start))
+        # With as many rows in every step the states before are those after, moved by a step: no copy is needed.
+        first, rest, known = (g[-n:], g[:-n], y[n:]) if self.reverse else (g[:n], g[n:], y[:-n])
+        out = matmul(rest.T, known)
+        out += matmul(first.T, start)
+        return out
+
     def zeros_for(self, grads: Sequence[Any], *likes: Any) -> list[Any]:
         """Gradients of the outputs, zeros for those that took no part."""
         given = [*grads, *([None] * (len(likes) - len(grads)))]
         return [self.backend.xp.zeros_like(like) if g is None else g for g, like in zip(given, likes, strict=True)]
 
-    def input_grads(self, at: int, dgx: Any, x: Any, w_ih: Any, b_ih: Any) -> tuple[Any, Any, Any]:
-        """(dx, dw_ih, db_ih) from the gradient of the gates; w_ih is input `at`, b_ih input at + 2."""
+    def from_input(self, x: Any, w_ih: Any, bias: Any) -> Any:
+        """x W_ih^T + bias, rows that are equal computed once."""
+        if self.repeats is None:
+            return self.backend.linear(x, w_ih, bias)
+        first, kind = self.repeats
+        return self.backend.xp.take(self.backend.linear(x[first], w_ih, bias), kind, axis=0)
+
+    def input_grads(self, at: int, dgx: Any, x: Any, w_ih: Any) -> tuple[Any, Any]:
+        """(dx, dw_ih) from the gradient of the gates; w_ih is input `at`."""
         dx = self.backend.matmul(dgx, w_ih) if self.wants(0) else None
-        dw = self.backend.matmul(dgx.T, x) if self.wants(at) else None
-        return dx, dw, (column_sums(dgx) if b_ih is not None and self.wants(at + 2) else None)
+        if not self.wants(at):
+            return dx, None
+        if self.repeats is not None:
+            first, kind = self.repeats
+            dgx, x = self.backend.index_add((first.shape[0], dgx.shape[1]), dgx.dtype, kind, dgx), x[first]
+        return dx, self.backend.matmul(dgx.T, x)
+
+    def bias_grads(self, at: int, dgx: Any, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:
+        """The gradients of b_ih and b_hh, inputs `at` and `at` + 1, which are added to the same sums."""
+        first, second = (b is not None and self.wants(i) for i, b in ((at, b_ih), (at + 1, b_hh)))
+        if not first and not second:
+            return None, None
+        db = self.backend.bias_grad(dgx, 1)
+        return (db if first else None), ((db.copy() if first else db) if second else None)
 
 
 def column_sums(g: Any) -> Any:
@@ -88,7 +121,7 @@ class Rnn(_Sequence):
         self.nonlinearity = nonlinearity
 
     def forward(self, x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
-        gx = self.backend.linear(x, w_ih, both_biases(b_ih, b_hh))
+        gx = self.from_input(x, w_ih, both_biases(b_ih, b_hh))
         y, h_n = self.backend.rnn(gx, h0, w_hh, self.steps, self.reverse, self.nonlinearity)
         self.saved = (x, h0, w_ih, w_hh, b_ih, b_hh, y)
         return y, h_n
@@ -97,10 +130,9 @@ class Rnn(_Sequence):
         x, h0, w_ih, w_hh, b_ih, b_hh, y = self.saved
         dy, dh_n = self.zeros_for(grads, y, h0)
         dgx, dh0 = self.backend.rnn_grad(dy, dh_n, y, w_hh, self.steps, self.reverse, self.nonlinearity)
-        dx, dw_ih, db = self.input_grads(2, dgx, x, w_ih, b_ih)
-        dw_hh = self.backend.matmul(dgx.T, self.before(y, h0)) if self.wants(3) else None
-        db_hh = column_sums(dgx) if b_hh is not None and self.wants(5) else None
-        return dx, dh0, dw_ih, dw_hh, db, db_hh
+        dx, dw_ih = self.input_grads(2, dgx, x, w_ih)
+        dw_hh = self.weight_grad(dgx, y, h0) if self.wants(3) else None
+        return dx, dh0, dw_ih, dw_hh, *self.bias_grads(4, dgx, b_ih, b_hh)
 
     def formula(self, x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
         gx, h, pieces = linear(x, w_ih, b_ih), h0, []
@@ -115,7 +147,7 @@ class Lstm(_Sequence):
     gates = 4
 
     def forward(self, x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, peephole: Any) -> Any:
-        gx = self.backend.linear(x, w_ih, both_biases(b_ih, b_hh))
+        gx = self.from_input(x, w_ih, both_biases(b_ih, b_hh))
         y, h_n, c_n, gates, cells = self.backend.lstm(gx, h0, c0, w_hh, peephole, self.steps, self.reverse)
         self.saved = (x, h0, c0, w_ih, w_hh, b_ih, b_hh, peephole, y, gates, cells)
         return y, h_n, c_n
@@ -126,15 +158,14 @@ class Lstm(_Sequence):
         dgx, dh0, dc0 = self.backend.lstm_grad(
             dy, dh_n, dc_n, gates, cells, c0, w_hh, peephole, self.steps, self.reverse
         )
-        dx, dw_ih, db = self.input_grads(3, dgx, x, w_ih, b_ih)
-        dw_hh = self.backend.matmul(dgx.T, self.before(y, h0)) if self.wants(4) else None
-        db_hh = column_sums(dgx) if b_hh is not None and self.wants(6) else None
+        dx, dw_ih = self.input_grads(3, dgx, x, w_ih)
+        dw_hh = self.weight_grad(dgx, y, h0) if self.wants(4) else None
         dp = None
         if peephole is not None and self.wants(7):
             i, f, _, o = blocks(dgx, 4)
             old = self.before(cells, c0)
             dp = self.backend.xp.stack([column_sums(i * old), column_sums(f * old), column_sums(o * cells)])
-        return dx, dh0, dc0, dw_ih, dw_hh, db, db_hh, dp
+        return dx, dh0, dc0, dw_ih, dw_hh, *self.bias_grads(5, dgx, b_ih, b_hh), dp
 
     def formula(self, x: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, peephole: Any) -> Any:
         gx, h, c, pieces = linear(x, w_ih, b_ih), h0, c0, []
@@ -159,7 +190,7 @@ class Gru(_Sequence):
         self.reset_after = reset_after
 
     def forward(self, x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
-        gx = self.backend.linear(x, w_ih, b_ih)
+        gx = self.from_input(x, w_ih, b_ih)
         y, h_n, gates = self.backend.gru(gx, h0, w_hh, b_hh, self.steps, self.reverse, self.reset_after)
         self.saved = (x, h0, w_ih, w_hh, b_ih, b_hh, y, gates)
         return y, h_n
@@ -168,21 +199,20 @@ class Gru(_Sequence):
         x, h0, w_ih, w_hh, b_ih, b_hh, y, gates = self.saved
         dy, dh_n = self.zeros_for(grads, y, h0)
         dgx, dh0 = self.backend.gru_grad(dy, dh_n, gates, y, h0, w_hh, self.steps, self.reverse, self.reset_after)
-        dx, dw_ih, db = self.input_grads(2, dgx, x, w_ih, b_ih)
+        dx, dw_ih = self.input_grads(2, dgx, x, w_ih)
         xp, size = self.backend.xp, h0.shape[1]
         r, _, _, extra = blocks(gates, 4)
         # What reaches the hidden side: with reset_after the third gate's part passes through r first.
-        dgh = xp.concatenate((dgx[:, : 2 * size], dgx[:, 2 * size :] * r), axis=1) if self.reset_after else dgx
-        dw_hh = db_hh = None
+        gates_part, new_part = dgx[:, : 2 * size], dgx[:, 2 * size :]
+        if self.reset_after:
+            new_part = new_part * r
+        dw_hh = None
         if self.wants(3):
-            old = self.before(y, h0)
-            if self.reset_after:
-                dw_hh = self.backend.matmul(dgh.T, old)
-            else:
-                first, last = dgx[:, : 2 * size].T, dgx[:, 2 * size :].T
-                dw_hh = xp.concatenate((self.backend.matmul(first, old), self.backend.matmul(last, extra)))
-        if b_hh is not None and self.wants(5):
-            db_hh = column_sums(dgh)
+            last = self.weight_grad(new_part, y, h0) if self.reset_after else self.backend.matmul(new_part.T, extra)
+            dw_hh = xp.concatenate((self.weight_grad(gates_part, y, h0), last))
+        db, db_hh = self.bias_grads(4, dgx, b_ih, b_hh)
+        if db_hh is not None and self.reset_after:
+            db_hh[2 * size :] = self.backend.bias_grad(new_part, 1)
         return dx, dh0, dw_ih, dw_hh, db, db_hh
 
     def formula(self, x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
@@ -240,6 +270,7 @@ def _run(fn: _Sequence, x: Any, states: dict[str, Any], weights: dict[str, Any])
     rows = fn.steps[0] if x.ndim == 2 else x.shape[1]
     _check(fn.name, type(fn), x, rows, states, weights)
     flat = x if x.ndim == 2 else reshape(x, (x.shape[0] * x.shape[1], x.shape[2]))
+    fn.repeats = repeats.find(x, flat, weights["w_ih"])
     y, *last = fn(flat, *states.values(), *weights.values())
     return (y if x.ndim == 2 else reshape(y, (*x.shape[:2], y.shape[1])), *last)
 

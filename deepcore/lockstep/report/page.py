@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.metadata import version
 
-from deepcore import webpage
+from deepcore import charts, webpage
 from deepcore.lockstep.report import facts, pictures, words
 from deepcore.lockstep.report.style import STYLE
 from deepcore.lockstep.result import EXACT, Comparison, Replay, Verdict
@@ -25,7 +25,7 @@ def to_html(comparison: Comparison, command: str = "") -> str:
             for verdict in comparison.verdicts
             if verdict.is_fault or verdict.cause == "unexplained"
         ),
-        _pictures(comparison),
+        charts.section(pictures.all_of(comparison)),
         _events(comparison),
         _nearest(comparison),
         *(_one_verdict(verdict) for verdict in comparison.verdicts if verdict.cause == "rounding"),
@@ -33,7 +33,7 @@ def to_html(comparison: Comparison, command: str = "") -> str:
         EXPLANATION,
         f"<footer>deepcore {escape(version('deepcore'))}</footer>",
     ]
-    return webpage.document(title, parts, STYLE)
+    return webpage.document(title, parts, charts.STYLE + STYLE)
 
 
 EXPLANATION = f"""<section>
@@ -83,15 +83,6 @@ def _tiles(comparison: Comparison) -> str:
         (words.number(closest.ratio) if closest else "0", "largest distance, in bounds"),
     ]
     return webpage.tiles(tiles)
-
-
-def _pictures(comparison: Comparison) -> str:
-    figures = "\n".join(
-        f'<figure><h3>{escape(p.title)}</h3><div role="img" aria-label="{escape(p.title)}">{p.svg}</div>'
-        f"<figcaption>{escape(p.text)}</figcaption></figure>"
-        for p in pictures.all_of(comparison)
-    )
-    return f'<section><h2>Pictures</h2>\n<div class="pictures">{figures}</div></section>' if figures else ""
 
 
 def _events(comparison: Comparison) -> str:

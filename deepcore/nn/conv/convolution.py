@@ -106,12 +106,16 @@ class _Conv(_ConvNd):
         return self.padding[axis], self.padding[axis]  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.convolve(type(self)._op, x)
+
+    def convolve(self, op: Any, x: Tensor) -> Tensor:
+        """x through `op`, which takes the arguments of conv2d, with this module's parameters and sizes."""
         padding = tuple(before for before, _ in self._pads)
         if self.padding_mode != "zeros" or any(before != after for before, after in self._pads):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             x = F.pad(x, tuple(width for pads in reversed(self._pads) for width in pads), mode=mode)
             padding = (0,) * self.axes
-        return type(self)._op(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return op(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         text = self._describe(self.padding)

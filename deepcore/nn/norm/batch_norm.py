@@ -71,11 +71,15 @@ class _BatchNorm(Module):
             init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.normalise(F.batch_norm, x)
+
+    def normalise(self, op: Any, x: Tensor) -> Tensor:
+        """x through `op`, which takes the arguments of batch_norm, with this module's parameters and statistics."""
         self._check(x)
         use_batch = self.training or self.running_mean is None
         update = self.training and self.track_running_stats
         momentum = self._count_batch() if update else self.momentum
-        return F.batch_norm(
+        return op(
             x,
             self.running_mean if not use_batch or update else None,
             self.running_var if not use_batch or update else None,
