@@ -223,7 +223,7 @@ def test_convolutions_of_many_tiles(shape):
     x = REFERENCE.normal(1, 0, (n, c, h, w), "float32")
     weights = REFERENCE.normal(2, 0, (o, c // groups, k, k), "float32")
     gy = REFERENCE.normal(3, 0, (n, o, h, w), "float32")
-    # Winograd's sums have a product for each of the 36 points of a tile, where plain ones have 9 taps (for an output) or
+    # Winograd's sums have a product for each of 36 points of a tile, where plain ones have 9 taps (for an output) or
     # 16 pixels (for a weight).
     taps, pixels = (36 // 9, 36 / 16) if (k, groups) == (3, 1) else (1, 1)
     calls = [
