@@ -26,6 +26,9 @@ FEWEST = 5
 """Rounds of a case, however long it takes; fewer only where fewer were asked for."""
 CASE_S = 60.0
 """What the rounds of one case may take, with all candidates, before their number is cut down towards FEWEST."""
+SETTLE_S = 0.05
+"""A pause before each sample: the threads of some libraries go on spinning for milliseconds after their last call, in a
+process that has nothing to do any more, and would slow down whoever comes next."""
 MOST_STEPS = 10_000
 PROCESSES = {"import": 9, "first step": 5, "training": 3}
 """Samples of a case whose every sample is a process, by its program."""
@@ -176,6 +179,8 @@ class Engine:
             self._say(f"{running.spec.keys[0]}: round {turn + 1} of {rounds}")
             first = turn % max(1, len(running.active))
             for framework in running.active[first:] + running.active[:first]:
+                if len(running.active) > 1:
+                    time.sleep(SETTLE_S)
                 found_round = self._round(running, framework, steps[framework.name])
                 if found_round is not None:
                     running.of(framework).steps = steps[framework.name]
