@@ -28,7 +28,8 @@ CASE_S = 60.0
 """What the rounds of one case may take, with all candidates, before their number is cut down towards FEWEST."""
 SETTLE_S = 0.05
 """A pause before each sample: the threads of some libraries go on spinning for milliseconds after their last call, in a
-process that has nothing to do any more, and would slow down whoever comes next."""
+process that has nothing to do any more, and would slow down whoever comes next. Short steps then run untimed once:
+cores that slept wake up slowly."""
 MOST_STEPS = 10_000
 PROCESSES = {"import": 9, "first step": 5, "training": 3}
 """Samples of a case whose every sample is a process, by its program."""
@@ -179,12 +180,18 @@ class Engine:
             self._say(f"{running.spec.keys[0]}: round {turn + 1} of {rounds}")
             first = turn % max(1, len(running.active))
             for framework in running.active[first:] + running.active[:first]:
-                if len(running.active) > 1:
-                    time.sleep(SETTLE_S)
+                self._settle(running, framework, steps[framework.name])
                 found_round = self._round(running, framework, steps[framework.name])
                 if found_round is not None:
                     running.of(framework).steps = steps[framework.name]
                     _keep(running.of(framework), found_round)
+
+    def _settle(self, running: Running, framework: Framework, steps: int) -> None:
+        """Wait for the others to be still; then, where steps are short, run some that wake this one up again."""
+        if len(running.active) > 1 and framework in running.active:
+            time.sleep(SETTLE_S)
+            if steps > 1:
+                self._round(running, framework, steps)
 
     def _round(self, running: Running, framework: Framework, steps: int) -> Round | None:
         if framework not in running.active:
