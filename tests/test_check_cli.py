@@ -127,6 +127,8 @@ def test_ctrl_c_prints_what_was_done(tmp_path: Path) -> None:
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # as in a terminal: a shell's background job, and all that it starts, ignores the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         text=True,
     )
     end = time.monotonic() + 60

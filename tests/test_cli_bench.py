@@ -142,6 +142,8 @@ def test_ctrl_c_leaves_what_was_measured(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", code, *words],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # as in a terminal: a shell's background job, and all that it starts, ignores the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
