@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from deepcore import machine
 from deepcore.bench import environment
 from deepcore.bench.framework import Framework
 from deepcore.bench.result import FAILED
@@ -30,7 +29,7 @@ class Worker:
         wanted = environment.threads_for(threads) | framework.environment(threads) | dict(variables or {})
         arguments = (theirs, list(sys.path), framework.source or framework.name, framework.kind, threads)
         self.process: Any = context.Process(target=work, args=arguments, daemon=True)
-        with _environment(wanted):
+        with machine.variables(wanted):
             self.process.start()
         theirs.close()
 
@@ -93,18 +92,3 @@ class Crew:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-@contextlib.contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    """The variables of this process while another one is started, which inherits them."""
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

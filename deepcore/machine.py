@@ -1,9 +1,11 @@
-"""The machine that a figure was measured on: a result without its machine says nothing."""
+"""The machine that a figure was measured on, and the variables that processes started on it inherit."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -28,3 +30,18 @@ def cores() -> int:
 def describe() -> str:
     """One line: `Linux x86_64, Intel(R) Xeon(R) Processor @ 2.50GHz, 2 cores`."""
     return f"{platform.system()} {platform.machine()}, {processor()}, {cores()} cores"
+
+
+@contextlib.contextmanager
+def variables(more: Mapping[str, str]) -> Iterator[None]:
+    """The variables of this process while another one is started, which inherits them."""
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

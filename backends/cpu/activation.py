@@ -28,14 +28,6 @@ class CpuActivation(Backend):
         team.run(kernels.activation.relu_grad, gy.size, 1, gx.reshape(-1), gy.reshape(-1), y.reshape(-1))
         return gx
 
-    def _relu_(self, y):
-        """Return relu(y), written over y where it lies in order."""
-        if not y.flags.c_contiguous:
-            return self.relu(y)
-        flat = y.reshape(-1)
-        team.run(kernels.activation.relu_grad, flat.size, 1, flat, flat, flat)
-        return y
-
     @override()
     def bias_relu(self, x, b, axis):
         """Return relu(x + b); see Activation.bias_relu."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from deepcore import machine
 from deepcore.check.opdb import OpCase, all_cases
 from deepcore.check.results import OpResult
 from deepcore.check.runner import Task, check_op, in_this_process, without_answer
@@ -51,7 +51,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a fork would copy threads that do not run
         self.pipe, theirs = context.Pipe()
         self.process: Any = context.Process(target=_work, args=(theirs, list(sys.path)), daemon=True)
-        with _environment(lane.environment):
+        with machine.variables(lane.environment):
             self.process.start()
         theirs.close()
 
@@ -85,20 +85,6 @@ def _work(pipe: Connection, path: list[str]) -> None:
         except EOFError:
             return
         pipe.send(check_op(known[task.op], task))
-
-
-@contextlib.contextmanager
-def _environment(more: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def lanes_of(tasks: Sequence[Task], processes: int) -> list[Lane]:
