@@ -141,8 +141,10 @@ def room(like, n):
     at = -(-np.int64(memory.ctypes.data) // BYTES) * BYTES
     a_end, b_end = -(-a // lanes) * lanes, -(-a // lanes) * lanes + b
     # Rows that are missing at an edge are multiplied too: zeros are no slow denormal numbers.
-    memory[: a_end + lanes] = 0
-    memory[b_end:] = 0
+    for i in range(a_end + lanes):
+        memory[i] = 0
+    for i in range(b_end, memory.size):
+        memory[i] = 0
     return memory, at, at + a_end * like.itemsize, at + b_end * like.itemsize
 
 
@@ -161,7 +163,8 @@ def multiply(low, memory, c, start, a, b, m, n, k):
     panels = -(-n // columns)
     parts = -(-panels // (L2_BYTES // (DEPTH * size * columns)))
     width = -(-panels // parts) * columns
-    nothing = np.full(1, -np.inf, low.dtype)
+    nothing = np.empty(1, low.dtype)
+    nothing[0] = -np.inf
     for j0 in range(0, n, width):
         across = min(width, n - j0)
         for k0 in range(0, k, depth):
