@@ -2,15 +2,15 @@
 
 A kernel is compiled as kernel(first, last, *args). Called from Python as kernel(board, -count, *args) the same kernel
 does range(count) together with the helpers of a team: it leaves a job on the board for each of them, does its own
-share, takes back what nobody has begun, and waits for the rest. The helpers run `stand_by` and look at the board all the
-time, for a while; who sleeps is woken by Python (see team.py). A hand-over between threads that sleep takes some 50
+share, takes back what nobody has begun, and waits for the rest. The helpers run `stand_by` and look at the board all
+the time, for a while; who sleeps is woken by Python (see team.py). A hand-over between threads that sleep takes some 50
 microseconds on a virtual machine, this one takes one or two.
 
 The board is an array of int64. Its first line of cache says how many shares there are; each helper has one line:
 
 | word | |
 |---|---|
-| STATE | FREE, JOB (to be begun by the helper or taken back), TAKEN, DONE, CALL (go back to Python: it has other work) |
+| STATE | FREE, JOB (to be begun by the helper or taken back), TAKEN, DONE, CALL (go back to Python for other work) |
 | ASLEEP | 1 where the helper no longer looks, 2 where it has been woken since |
 | CODE, BLOCK, FIRST, LAST | the job: a function of machine code, the arguments that it finds at BLOCK, and its range |
 | STATUS, ERROR | what came of it, as Numba's functions return it |
