@@ -65,9 +65,33 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Rounds over the data (default 30; mnist 5).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step (default 64; mnist and cifar10 128).")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, the highest of the schedule.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="How strongly weights are pulled towards zero (default 0; adamw 0.01).")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="one_cycle, cosine, step, plateau or constant (default one_cycle).")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better test accuracy after which it stops (default: never).")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Minutes after which it stops and saves (default: never).")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare batches (default 0).")] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option("--tensorboard/--no-tensorboard", help="Also write the figures for TensorBoard.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation (default 0).")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other setting, such as --set momentum=0.8; may be repeated. docs/config.md lists all.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder; must be new or empty (default runs/MODEL-DATA-NNN)."),
@@ -82,7 +106,10 @@ def train(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Train a model and leave weights, figures and pictures in a run folder."""
+    """Train a model and leave weights, figures and pictures in a run folder.
+
+    The settings that are changed most often have options here; --set takes all of them, and so does a --config file.
+    """
     from deepcore.cli.training import train_command
 
     options = {
@@ -93,10 +120,16 @@ def train(
         "batch_size": batch_size,
         "lr": lr,
         "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "patience": patience,
+        "max_minutes": max_minutes,
+        "workers": workers,
+        "tensorboard": tensorboard,
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    raise typer.Exit(train_command(given, out, config, resume))
+    raise typer.Exit(train_command(given, assignments or [], out, config, resume))
 
 
 @app.command()
