@@ -110,7 +110,7 @@ class TrainConfig:
         places = getattr(given, "places", {})
         typed, faults = check(fields(cls), given)
         raise_faults(faults, places)
-        known = {setting.name: setting.default for setting in fields(cls)}
+        known: dict[str, Any] = {setting.name: setting.default for setting in fields(cls)}
         defaults = DATA_DEFAULTS.get(typed.get("data", known["data"]), {})
         by_optimizer = OPTIMIZER_DEFAULTS.get(typed.get("optimizer", known["optimizer"]), {})
         settings = known | defaults | by_optimizer | typed
