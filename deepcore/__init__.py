@@ -54,7 +54,9 @@ from deepcore.dtypes import (
 )
 from deepcore.functions import *
 from deepcore.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
+from deepcore.serialization import load, save
 from deepcore.tensor import Tensor
+from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
     from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
@@ -89,6 +91,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -106,6 +109,7 @@ __all__ = [
     "layers",
     "linalg",
     "linspace",
+    "load",
     "manual_seed",
     "meshgrid",
     "models",
@@ -122,6 +126,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "save",
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
