@@ -59,7 +59,7 @@ from deepcore.tensor import Tensor
 from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
-    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
+    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
     from deepcore.inference import optimize_for_inference
@@ -118,6 +118,7 @@ __all__ = [
     "numerical_gradient",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "optimize_for_inference",
     "rand",
@@ -141,7 +142,10 @@ if not TYPE_CHECKING:
     __all__ += functions.__all__
 
 # Loaded when first used, so that `import deepcore` stays quick.
-_LAZY = ("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "optim", "train")
+_LAZY = (
+    *("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
+    "train",
+)
 
 
 def __getattr__(name: str) -> Any:
