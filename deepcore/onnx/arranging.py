@@ -58,7 +58,10 @@ def _getitem(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
     index = fn.index if isinstance(fn.index, tuple) else (fn.index,)
     if any(isinstance(p, bool) for p in index):
         raise t.fail("an index of True or False")
-    spanned = sum(p.ndim if getattr(p, "dtype", None) == bool else p is not None and p is not Ellipsis for p in index)
+    spanned = sum(
+        p.ndim if getattr(getattr(p, "dtype", None), "kind", "") == "b" else p is not None and p is not Ellipsis
+        for p in index
+    )
     full = [slice(None)] * (x.ndim - spanned)
     at = next((i for i, p in enumerate(index) if p is Ellipsis), len(index))
     index = (*index[:at], *full, *index[at + 1 :])

@@ -1,6 +1,6 @@
 """Several runs of a model as one graph: what stays the same, and what follows from the sizes of the inputs.
 
-A model is run on its arguments, and again on other numbers, and, where axes are dynamic, in other sizes. A constant that
+A model is run on its arguments, and twice on other numbers, in other sizes where axes are dynamic. A constant that
 differs was computed from the input without being recorded, and is refused. A size that differs must be a * n + b for
 the size n of a dynamic axis, or a product of two of them; the graph then computes it.
 """

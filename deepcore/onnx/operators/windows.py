@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints
-from onnx_nodes.data import Case
+from deepcore.onnx.operators.adapter import Adapter, Case, ints, need
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -136,14 +135,14 @@ def average_pool(
 ) -> Any:
     """Paddings that PyTorch does not have are zeros made beforehand; where they do not count, a mean of ones tells."""
     sizes = x.shape[2:]
-    assert not dilations or set(dilations) == {1}
+    need(not dilations or set(dilations) == {1})
     stride = strides or [1] * len(sizes)
     pool = AVG_POOL[len(sizes)]
     window = (tuple(kernel_shape), tuple(stride))
     before, after = ends(sizes, kernel_shape, stride, [1] * len(sizes), pads, auto_pad)
     if before == after and all(2 * p <= k for p, k in zip(before, kernel_shape, strict=True)):
         return pool(x, *window, tuple(before), bool(ceil_mode), bool(count_include_pad))
-    assert not ceil_mode
+    need(not ceil_mode)
     y = pool(padded(x, before, after), *window)
     return y if count_include_pad else y / pool(padded(x * 0 + 1, before, after), *window)
 
@@ -160,8 +159,8 @@ def lp_pool(
     strides: Any,
 ) -> Any:
     """PyTorch's has no padding, and takes x ** p of signed numbers where ONNX takes |x| ** p; rows are thin images."""
-    assert len(x.shape) <= 4
-    assert not dilations or set(dilations) == {1}
+    need(len(x.shape) <= 4)
+    need(not dilations or set(dilations) == {1})
     sizes = x.shape[2:]
     stride = strides or [1] * len(sizes)
     before, after = ends(sizes, kernel_shape, stride, [1] * len(sizes), pads, auto_pad)
@@ -173,7 +172,7 @@ def lp_pool(
 
 def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: Any, pads: Any, strides: Any) -> Any:
     """In ONNX the places are those in the image of the usual size, which a larger output shape only extends."""
-    assert not pads
+    need(not pads)
     y = F.max_unpool2d(x, index, tuple(kernel_shape), tuple(strides))
     if output_shape is None:
         return y
@@ -182,8 +181,8 @@ def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: An
 
 
 def col2im(x: Any, image: Any, block: Any, *, dilations: Any, pads: Any, strides: Any) -> Any:
-    assert image.shape == (2,)
-    assert not pads or pads[:2] == pads[2:]
+    need(image.shape == (2,))
+    need(not pads or pads[:2] == pads[2:])
     return F.fold(
         x,
         tuple(ints(image)),
@@ -216,9 +215,9 @@ ADAPTERS = {
     "Conv": Adapter(conv, places),
     "ConvTranspose": Adapter(conv_transpose, reaching),
     "GlobalAveragePool": Adapter(
-        lambda x: F.adaptive_avg_pool2d(x, 1), lambda case: math.prod(case.inputs[0].shape[2:])
+        lambda x: F.mean(x, tuple(range(2, x.ndim)), True), lambda case: math.prod(case.inputs[0].shape[2:])
     ),
-    "GlobalMaxPool": Adapter(lambda x: F.adaptive_max_pool2d(x, 1)),
+    "GlobalMaxPool": Adapter(lambda x: F.amax(x, tuple(range(2, x.ndim)), True)),
     "LpPool": Adapter(lp_pool, window),
     "MaxPool": Adapter(max_pool),
     "MaxUnpool": Adapter(max_unpool),
