@@ -69,8 +69,7 @@ def flat(found: Any) -> list[dc.Tensor]:
     return [found] if isinstance(found, dc.Tensor) else [t for part in found for t in flat(part)]
 
 
-def agree(model: Any, args: list[dc.Tensor], path: Path, length: int, more: tuple[list[dc.Tensor], ...] = (),
-          **options: Any) -> None:  # fmt: skip
+def agree(model: Any, args: list[dc.Tensor], path: Path, length: int, more: Any = (), **options: Any) -> None:
     """The file gives what the model gives, for `args` and for `more` arguments."""
     dc.onnx.export(model, tuple(args), path, **options)
     names = ["input"] if len(args) == 1 else [f"input_{i}" for i in range(len(args))]

@@ -134,8 +134,11 @@ def test_files_of_pytorch(kind: str, tmp_path: Path) -> None:
 # --- files that are damaged or hostile --------------------------------------------------------------------------------
 
 
-def graph(nodes: list[tuple[str, list[str], list[str], dict[str, Any]]], weights: tuple[Any, ...] = (), domain: str = "",
-          opset: int = 20) -> Any:  # fmt: skip
+Nodes = list[tuple[str, list[str], list[str], dict[str, Any]]]
+
+
+def graph(nodes: Nodes, weights: tuple[Any, ...] = (), domain: str = "", opset: int = 20) -> Any:
+    """A model with the input x, a vector, and the output y."""
     h = onnx.helper
     made = [h.make_node(op, i, o, domain=domain, **a) for op, i, o, a in nodes]
     x, y = (h.make_tensor_value_info(n, 1, [None] if n == "x" else None) for n in ("x", "y"))

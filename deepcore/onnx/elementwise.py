@@ -163,14 +163,14 @@ def _reduction(operator: str) -> Any:
     return emit
 
 
-for function, operator in (
+for reduction, operator in (
     (reduce.Sum, "ReduceSum"),
     (reduce.Mean, "ReduceMean"),
     (reduce.Prod, "ReduceProd"),
     (reduce.Amax, "ReduceMax"),
     (reduce.Amin, "ReduceMin"),
 ):
-    FUNCTIONS[function] = _reduction(operator)
+    FUNCTIONS[reduction] = _reduction(operator)
 
 
 def _best(operator: str) -> Any:

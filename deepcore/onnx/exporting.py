@@ -61,7 +61,8 @@ def export(
     axes = _axes(dynamic_axes or {}, dict(zip(names, inputs, strict=True)))
     runs = _runs(inputs, names, axes)
     weights = _weights(model)
-    traces, outputs = [], []
+    traces: list[Trace] = []
+    outputs: list[list[str]] = []
     with _evaluating(model), no_grad():
         for run in runs:
             trace = Trace(opset_version, weights)

@@ -77,7 +77,7 @@ class OnnxModule(Module):
             for part in path:
                 if part not in owner._modules:
                     owner.register_module(part, Module())
-                owner = owner._modules[part]  # type: ignore[assignment]
+                owner = owner._modules[part]
             self._register(owner, last, tensor, trained)
         except ConfigError:
             owner, last = self, f"onnx_{len(self._places)}"
@@ -101,7 +101,8 @@ class OnnxModule(Module):
         adapter = ADAPTERS[node.op_type]
         if adapter.counts_outputs:
             options["outputs"] = len(node.output)
-        call = {"BatchNormalization": self._batch_norm, "Dropout": self._dropout}.get(node.op_type, adapter.call)
+        own: dict[str, Callable[..., Any]] = {"BatchNormalization": self._batch_norm, "Dropout": self._dropout}
+        call = own.get(node.op_type, adapter.call)
         return Step(title, call, list(node.input), list(node.output), options)
 
     def _batch_norm(self, x: Any, scale: Any, bias: Any, mean: Any, var: Any, **options: Any) -> Any:

@@ -35,15 +35,16 @@ def _conv(relu: bool) -> Any:
     return emit
 
 
-def transposed(t: Trace, x: Any, w: Any, b: Any, y: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str:
+def transposed(t: Trace, operands: Any, y: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str:
     """A ConvTranspose whose output has the size of y."""
+    x, w, _ = operands
     reach = [
         (n - 1) * s - 2 * p + d * (k - 1) + 1
         for n, s, p, d, k in zip(x.shape[2:], stride, padding, dilation, w.shape[2:], strict=True)
     ]
     return t.add(
         "ConvTranspose",
-        [t.use(a) for a in (x, w, b) if a is not None],
+        [t.use(a) for a in operands if a is not None],
         kernel_shape=list(w.shape[2:]),
         strides=list(stride),
         pads=[*padding, *padding],
@@ -54,11 +55,15 @@ def transposed(t: Trace, x: Any, w: Any, b: Any, y: Any, stride: Any, padding: A
 
 
 def _conv_input(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
-    return transposed(t, *arrays, y, *fn.window)
+    return transposed(t, arrays, y, *fn.window)
+
+
+def _operands(args: dict[str, Any]) -> list[Any]:
+    return [None if args[k] is None else args[k].array for k in ("x", "weight", "bias")]
 
 
 def _conv_nd(t: Trace, args: dict[str, Any], y: Any) -> str | None:
-    x, w, b = (None if args[k] is None else args[k].array for k in ("x", "weight", "bias"))
+    x, w, b = _operands(args)
     count = x.ndim - 2
     stride, dilation = _several(args["stride"], count), _several(args["dilation"], count)
     if args["padding"] == "same":
@@ -78,9 +83,9 @@ def _conv_nd(t: Trace, args: dict[str, Any], y: Any) -> str | None:
 
 
 def _transposed_nd(t: Trace, args: dict[str, Any], y: Any) -> str:
-    x, w, b = (None if args[k] is None else args[k].array for k in ("x", "weight", "bias"))
-    sizes = [_several(args[k], x.ndim - 2) for k in ("stride", "padding", "dilation")]
-    return transposed(t, x, w, b, y, *sizes, args["groups"])
+    operands = _operands(args)
+    stride, padding, dilation = (_several(args[k], y.ndim - 2) for k in ("stride", "padding", "dilation"))
+    return transposed(t, operands, y, stride, padding, dilation, args["groups"])
 
 
 def _several(value: Any, count: int) -> list[int]:

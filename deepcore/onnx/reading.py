@@ -1,4 +1,4 @@
-"""ONNX files, read without trust: sizes are checked before memory is taken, and no file outside the folder is opened."""
+"""ONNX files, read without trust: sizes are checked before memory is taken; no file outside the folder is opened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from deepcore.errors import DataError
 from deepcore.onnx.library import onnx_library
-
 
 OLDEST = 13
 """The first opset whose operators mean what those of today do; in earlier ones Softmax flattened its input."""

@@ -66,7 +66,8 @@ def prelu(x: Any, slope: Any) -> Any:
 
 def eye_like(x: Any, dtype: int | None, k: int) -> Any:
     need(k == 0)
-    return creation.eye(*x.shape, dtype=x.dtype if dtype is None else dtype_of(dtype), device=x.device)
+    rows, columns = x.shape
+    return creation.eye(rows, columns, dtype=x.dtype if dtype is None else dtype_of(dtype), device=x.device)
 
 
 def count_up(start: Any, limit: Any, delta: Any, **_: Any) -> Any:

@@ -63,21 +63,22 @@ def layer(step: Callable[..., tuple[Any, ...]], order: tuple[int, ...], states: 
 
 
 def rnn_step(x: Any, h: Any, weights: Any, reverse: bool, _: Any, options: dict[str, Any]) -> tuple[Any, ...]:
-    return F.rnn(x, *h, *weights, reverse=reverse)
+    return F.rnn(x, *h, *weights, reverse=reverse)  # type: ignore[misc]
 
 
 def gru_step(x: Any, h: Any, weights: Any, reverse: bool, _: Any, options: dict[str, Any]) -> tuple[Any, ...]:
-    return F.gru(x, *h, *weights, reset_after=bool(options["linear_before_reset"]), reverse=reverse)
+    after = bool(options["linear_before_reset"])
+    return F.gru(x, *h, *weights, reset_after=after, reverse=reverse)  # type: ignore[misc]
 
 
 def lstm_step(x: Any, h: Any, weights: Any, reverse: bool, p: Any, options: dict[str, Any]) -> tuple[Any, ...]:
     if p is not None:
         i, o, f = F.chunk(p, 3)
         p = F.stack([i, f, o])
-    return F.lstm(x, *h, *weights, peephole=p, reverse=reverse)
+    return F.lstm(x, *h, *weights, peephole=p, reverse=reverse)  # type: ignore[misc]
 
 
-def heads(x: Any, count: int | None) -> Any:
+def heads(x: Any, count: Any) -> Any:
     """(N, L, heads * E) as (N, heads, L, E)."""
     return x if x.ndim == 4 else F.transpose(F.unflatten(x, 2, (count, -1)), 1, 2)
 

@@ -8,10 +8,10 @@ from typing import Any
 from deepcore import functional as F
 from deepcore.onnx.operators.adapter import Adapter, Case, ints, need
 
-CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+CONV: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV_TRANSPOSE: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+MAX_POOL: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+AVG_POOL: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def ends(
@@ -153,7 +153,7 @@ def lp_pool(
     auto_pad: str,
     ceil_mode: int,
     dilations: Any,
-    kernel_shape: list[int],
+    kernel_shape: Any,
     p: int,
     pads: Any,
     strides: Any,
@@ -167,7 +167,7 @@ def lp_pool(
     x = F.abs(padded(x, before, after))
     if len(sizes) == 1:
         return F.lp_pool2d(x.unsqueeze(2), p, (1, *kernel_shape), (1, *stride)).squeeze(2)
-    return F.lp_pool2d(x, p, tuple(kernel_shape), tuple(stride), bool(ceil_mode))
+    return F.lp_pool2d(x, p, (kernel_shape[0], kernel_shape[1]), (stride[0], stride[1]), bool(ceil_mode))
 
 
 def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: Any, pads: Any, strides: Any) -> Any:
@@ -183,10 +183,12 @@ def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: An
 def col2im(x: Any, image: Any, block: Any, *, dilations: Any, pads: Any, strides: Any) -> Any:
     need(image.shape == (2,))
     need(not pads or pads[:2] == pads[2:])
+    size: Any = tuple(ints(image))
+    kernel: Any = tuple(ints(block))
     return F.fold(
         x,
-        tuple(ints(image)),
-        tuple(ints(block)),
+        size,
+        kernel,
         tuple(dilations or (1, 1)),
         tuple((pads or (0, 0))[:2]),
         tuple(strides or (1, 1)),
