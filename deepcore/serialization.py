@@ -56,20 +56,20 @@ def load(path: str | Path, device: str | None = None) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-        if start.startswith(_PICKLES):
-            raise DataError(
-                f"load: {path} is a pickle, as torch.save writes it; reading one can run any program. Hint: in "
-                "PyTorch, write it anew by safetensors.torch.save_file(torch.load(old, weights_only=True), new)."
-            )
         with safe_open(path, framework="numpy") as tensors:
             # In a list first: a damaged tensor is found before anything is made of the others.
             found = [(name, tensors.get_tensor(name)) for name in tensors.keys()]  # noqa: SIM118 (not a dict)
     except OSError as error:
         raise DataError(f"load: {path} cannot be read ({error.strerror or error}).") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
-        raise DataError(f"load: {path} is damaged, or no safetensors file ({error}).") from error
+        with open(path, "rb") as file:  # only now: a good file's first bytes are a number, and may be any
+            pickle = file.read(4).startswith(_PICKLES)
+        if not pickle:
+            raise DataError(f"load: {path} is damaged, or no safetensors file ({error}).") from error
+        raise DataError(
+            f"load: {path} is a pickle, as torch.save writes it; reading one can run any program. Hint: in "
+            "PyTorch, write it anew by safetensors.torch.save_file(torch.load(old, weights_only=True), new)."
+        ) from error
     return {name: creation.tensor(array, device=device) for name, array in found}
 
 

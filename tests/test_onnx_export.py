@@ -194,6 +194,7 @@ REFUSED = {
         "size",
         {"dynamic_axes": {"input": {0: "n"}}},
     ),
+    "an index that only Python reads": (lambda x: x[:, int(x[0, 1].item() * 10) % 4], "getitem in inner", {}),
     "an axis that is not there": (lambda x: x, "no axis 5", {"dynamic_axes": {"input": {5: "n"}}}),
     "an input that is not there": (lambda x: x, "the inputs are input", {"dynamic_axes": {"x": {0: "n"}}}),
     "an opset": (lambda x: x, "18 to 22", {"opset_version": 9}),
@@ -208,3 +209,8 @@ def test_what_is_refused(what: str, tmp_path: Path) -> None:
     with pytest.raises(dc.errors.ConfigError, match=text):
         dc.onnx.export(Wrapped(function), x, tmp_path / "m.onnx", **options)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_input_that_no_op_reads(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"'input_1'.*leave it out"):
+        dc.onnx.export(lambda x, i: x + i.item(), (dc.ones(3), dc.tensor(0)), tmp_path / "m.onnx")

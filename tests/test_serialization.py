@@ -41,6 +41,16 @@ def test_round_trip(tmp_path: Path) -> None:
     assert dc.load(path, device="numpy")["count"].device == "numpy"
 
 
+@pytest.mark.parametrize("length", [0x280, 0x480])
+def test_a_header_that_begins_as_a_pickle_does(length: int, tmp_path: Path) -> None:
+    """The length of the header is the file's first number, whose bytes are those that mark a pickle."""
+    path = tmp_path / "x.safetensors"
+    dc.save({"x": dc.ones(3)}, path)
+    header = path.read_bytes()[8:-12].rstrip()
+    path.write_bytes(struct.pack("<Q", length) + header.ljust(length) + path.read_bytes()[-12:])
+    assert dc.load(path)["x"].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="state_dict"):
         dc.save(nn.Linear(2, 2), tmp_path / "x")  # type: ignore[arg-type]

@@ -21,7 +21,13 @@ def _same(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
 
 
 def reshape(t: Trace, name: str, sizes: Any) -> str:
-    return t.add("Reshape", [name, t.ints(sizes)])
+    return t.add("Reshape", [name, t.ints(sizes)], allowzero=1 if 0 in sizes else None)
+
+
+def _expand(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
+    if 0 in y.shape and 0 not in arrays[0].shape:
+        raise t.fail("ONNX does not expand an axis to no elements")
+    return t.add("Expand", [t.use(arrays[0]), t.ints(y.shape)])
 
 
 def _sum_to(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
@@ -186,6 +192,8 @@ def _diagonal_scatter(t: Trace, fn: Any, arrays: Any, y: Any) -> str:
 def _one_hot(t: Trace, args: dict[str, Any], y: Any) -> str | None:
     if args["num_classes"] == -1:
         raise t.fail("num_classes follows from the values; name it")
+    if y.ndim == 1:
+        raise t.fail("a 0-d tensor")
     values = t.constant([0, 1], np.int64)
     return t.add("OneHot", [t.use(args["input"].array), t.constant(y.shape[-1], np.int64), values], axis=-1)
 
@@ -222,7 +230,7 @@ FUNCTIONS.update(
         shape.Permute: lambda t, fn, a, y: (
             t.add("Transpose", [t.use(a[0])], perm=list(fn.dims)) if y.ndim else _same(t, fn, a, y)
         ),
-        shape.BroadcastTo: lambda t, fn, a, y: t.add("Expand", [t.use(a[0]), t.ints(y.shape)]),
+        shape.BroadcastTo: _expand,
         shape.SumTo: _sum_to,
         shape.Cat: _cat,
         shape.Flip: _flip,

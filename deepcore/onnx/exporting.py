@@ -85,7 +85,7 @@ def export(
         for symbol in sorted(given)
         for name, axis in [next((n, a) for n, by in axes.items() for a, s in by.items() if s == symbol)]
     ]
-    graph = Graph(traces, symbols, outputs)
+    graph = Graph(traces, symbols, names, outputs)
     _write(
         onnx,
         graph,
@@ -261,6 +261,8 @@ def _save(onnx: Any, model: Any, path: Path, external: bool) -> None:
         os.replace(beside, path)
     except OSError as error:
         raise ExportError(f"onnx.export: {path} cannot be written ({error.strerror or error})") from error
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx.export: the model makes no valid graph: {error}") from error
     except ValueError as error:
         hint = "pass external_data=True"
         raise ExportError(f"onnx.export: the model does not fit into one file ({error}). Hint: {hint}") from error

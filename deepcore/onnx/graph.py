@@ -28,7 +28,7 @@ class Symbol(NamedTuple):
 class Graph:
     """The nodes and constants that hold for all runs; `traces[0]` is the run on the arguments themselves."""
 
-    def __init__(self, traces: list[Trace], symbols: list[Symbol], outputs: list[list[str]]) -> None:
+    def __init__(self, traces: list[Trace], symbols: list[Symbol], inputs: list[str], outputs: list[list[str]]) -> None:
         self.traces, self.symbols = traces, symbols
         self.first = traces[0]
         self.nodes: list[Node] = []
@@ -42,6 +42,13 @@ class Graph:
             self._add(node)
         for name in self.outputs:
             self._supply(name, "the output")
+        read = {name for node in self.nodes for name in node.inputs} | set(self.outputs)
+        unread = [name for name in inputs if name not in read]
+        if unread:
+            raise ExportError(
+                f"onnx.export: no recorded op reads the input {unread[0]!r}; what was computed from it would be a "
+                "constant of the file. Hint: leave it out of args, or compute with recorded ops"
+            )
 
     def differs(self, what: str, source: str) -> ExportError:
         why = "on the values or sizes of the inputs"
@@ -185,6 +192,8 @@ def other_numbers(array: np.ndarray, sizes: dict[int, int], rng: np.random.Gener
         noisy = flat + (rng.standard_normal(flat.shape) * 0.1).astype(array.dtype)
         # Within the range of before: probabilities stay probabilities.
         flat = np.clip(noisy, flat.min(), flat.max()) if flat.size and flat.min() < flat.max() else noisy
+    elif array.dtype.kind in "iu" and np.array_equal(flat, array.reshape(-1)):
+        flat = np.maximum(flat, 1) - 1  # smaller, and so still an index
     elif array.dtype.kind == "b":
         flat = ~flat if flat.size and (flat == flat[0]).all() else flat
     return flat.reshape(array.shape).astype(array.dtype)
