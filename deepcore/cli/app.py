@@ -247,6 +247,29 @@ def info(debug: Debug = False) -> None:
     info_command()
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write, such as model.onnx.")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave normalisation and softmax to the caller: inputs as the model has them.")
+    ] = False,
+    opset: Annotated[int, typer.Option(help="The opset of ONNX, 18 to 22.")] = 20,
+    external_data: Annotated[
+        bool, typer.Option("--external-data", help="Write the weights to FILE.data beside it.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write the model of a run as an ONNX file, for any number of images.
+
+    Its input are images (N, C, H, W) in float32 from 0 to 1, its output the probabilities of the classes, whose names
+    are in the file's metadata. It needs the extra: pip install "deepcore[onnx]".
+    """
+    from deepcore.cli.exporting import export_command
+
+    export_command(run, file, raw, opset, external_data)
+
+
 def _called() -> str:
     """How the running command was called, as one would type it."""
     return " ".join(["deepcore", *map(shlex.quote, _arguments)])
