@@ -1,8 +1,8 @@
 """Which lines of the CPU kernels run, for coverage.py, which sees no machine code.
 
 Each line of kernels/cpu/ has a byte; the machine code of a kernel writes it when it comes to the line. A function under
-`@vectorised` is Python that writes code: what it runs for that counts wherever the code runs. Nothing is kept on disk or
-read from there, since the bytes lie elsewhere in each process.
+`@vectorised` is Python that writes code: what it runs for that counts wherever the code runs. Nothing is kept on disk
+or read from there, since the bytes lie elsewhere in each process.
 """
 
 from __future__ import annotations
