@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepcore.data.dataset import ArrayDataset, Splits
+from deepcore.data import transforms
+from deepcore.data.collate import default_collate
+from deepcore.data.combining import ConcatDataset, Subset, TensorDataset, k_fold, random_split
+from deepcore.data.dataset import ArrayDataset, Dataset, IterableDataset, Splits
 from deepcore.data.loader import DataLoader
-from deepcore.data.transforms import Normalize, RandomAffine, to_float
+from deepcore.data.streams import sample_generator
+from deepcore.data.transforms import *  # noqa: F403
 from deepcore.errors import ConfigError, nearest
 
 
@@ -58,4 +62,21 @@ def load(name: str, log: Callable[[str], None] = print) -> Splits:
     return LOADERS[name](log)
 
 
-__all__ = ["ArrayDataset", "DataLoader", "Normalize", "RandomAffine", "Splits", "load", "names", "to_float"]
+__all__ = [
+    "ArrayDataset",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
+    "Splits",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "k_fold",
+    "load",
+    "names",
+    "random_split",
+    "sample_generator",
+    "transforms",
+    *transforms.__all__,
+]

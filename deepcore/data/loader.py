@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
-from deepcore.backends import get_backend
-from deepcore.creation import tensor
-from deepcore.data.dataset import ArrayDataset
-from deepcore.errors import ConfigError, DataError
+from deepcore.data.collate import default_collate, to_tensors
+from deepcore.data.dataset import IterableDataset
+from deepcore.data.streams import new_generator
+from deepcore.data.workers import Fetch, InLoop, Task, Threads
+from deepcore.errors import ConfigError, DataError, nearest
 from deepcore.random import Generator, default_generator
-from deepcore.tensor import Tensor
 
-
-class Dataset(Protocol):
-    """What a loader needs: a length, and items that are tuples of arrays or numbers."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any) -> tuple[Any, ...]: ...
+WORKER_TYPES = ("thread", "process")
 
 
 class DataLoader:
-    """Iterates over `dataset` in batches; each batch is a tuple of tensors on `device`.
+    """Iterates over `dataset` in batches; each batch is what a sample is, with tensors on `device` for its arrays.
 
     With `shuffle` every epoch has an order of its own, drawn from `generator`; without a generator one is seeded from
-    the default generator. A dataset with `batched = True`, or an ArrayDataset, is indexed with a whole array of rows;
-    any other is read row by row and stacked.
+    the default generator. A `sampler` is an iterable of row numbers instead. A data set with `batched = True` is indexed
+    with a whole array of rows; any other is read row by row, and `collate_fn` makes a batch of a list of samples
+    (`default_collate` stacks them).
 
-    `state_dict()` in the middle of an epoch and `load_state_dict()` later give the remaining batches of that epoch.
-    Raises ConfigError for a batch size below 1, DataError where there is no batch to give.
+    num_workers: how many threads or spawned processes (`worker_type` "thread" or "process") read ahead, each up to
+    `prefetch_factor` batches (2 unless told). Batches and their order are the same for any number of them. Threads
+    suit reading and decompressing, which let others run meanwhile; processes suit Python code, get the data set pickled,
+    and end after each epoch unless `persistent_workers`. `timeout`: seconds after which a worker that does not answer is
+    an error; 0 waits for ever. pin_memory: accepted as in PyTorch; CuPy's copies to a GPU are made from pinned memory
+    anyway.
+
+    `state_dict()` in the middle of an epoch and `load_state_dict()` later give the remaining batches of that epoch;
+    batches that were read ahead, but not given out, do not count.
+    Raises ConfigError for options that cannot be, DataError where there is no batch to give or a worker fails.
 
     >>> from deepcore.data import ArrayDataset
     >>> digits = ArrayDataset(np.zeros((5, 1, 8, 8), np.uint8), [0, 1, 1, 0, 1], ["a", "b"])
@@ -43,28 +47,72 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Any,
         batch_size: int = 1,
         shuffle: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
         device: str | None = None,
+        *,
+        sampler: Iterable[int] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch_factor: int | None = None,
+        worker_type: str = "thread",
+        pin_memory: bool = False,
+        persistent_workers: bool = False,
+        timeout: float = 0,
     ):
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ConfigError(f"DataLoader: batch_size must be a whole number of at least 1; got {batch_size!r}.")
+        _check_whole("batch_size", batch_size, 1)
+        _check_whole("num_workers", num_workers, 0)
+        if prefetch_factor is not None:
+            _check_whole("prefetch_factor", prefetch_factor, 1)
+        if worker_type not in WORKER_TYPES:
+            raise ConfigError(
+                f"DataLoader: expected worker_type as one of {', '.join(WORKER_TYPES)}; got {worker_type!r}."
+                f"{nearest(str(worker_type), WORKER_TYPES)}"
+            )
+        if sampler is not None and shuffle:
+            raise ConfigError("DataLoader: a sampler gives the order itself; expected shuffle=False beside it.")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout < math.inf:
+            raise ConfigError(f"DataLoader: timeout must be a number of seconds, or 0 for none; got {timeout!r}.")
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.device = device
-        self.generator = generator or (_new_generator() if shuffle else None)
+        self.sampler = sampler
+        self.generator = generator or (new_generator() if shuffle else getattr(sampler, "generator", None))
+        self.num_workers = int(num_workers)
+        self.collate_fn = collate_fn
+        self.prefetch_factor = 2 if prefetch_factor is None else int(prefetch_factor)
+        self.worker_type = worker_type
+        self.pin_memory = pin_memory
+        self.persistent_workers = persistent_workers
+        self.timeout = float(timeout)
         self.position = 0
         self._resume_at = 0
+        self._kept: Any = None  # workers that wait for the next epoch
         self._epoch_state = self._generator_state()
-        self._check_size()
+        self._streams = isinstance(dataset, IterableDataset)
+        if self._streams:
+            self._check_stream()
+        else:
+            self._check_size()
+
+    def _check_stream(self) -> None:
+        for name, value in (("shuffle", self.shuffle), ("sampler", self.sampler), ("num_workers", self.num_workers)):
+            if value:
+                raise ConfigError(
+                    f"DataLoader: an IterableDataset has an order of its own and is read in the loop; got {name}={value!r}."
+                )
+
+    def _count(self) -> int:
+        """How many rows an epoch has."""
+        return len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
 
     def _check_size(self) -> None:
-        count = len(self.dataset)
+        count = self._count()
         if count == 0:
             raise DataError("DataLoader: the data set is empty.")
         if self.batch_size > count and self.drop_last:
@@ -79,43 +127,82 @@ class DataLoader:
             )
 
     def __len__(self) -> int:
-        batches = len(self.dataset) / self.batch_size
+        if self._streams:
+            raise TypeError("DataLoader: nobody knows the length of an IterableDataset before its end.")
+        batches = self._count() / self.batch_size
         return math.floor(batches) if self.drop_last else math.ceil(batches)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[Any]:
         start, self._resume_at = self._resume_at, 0
         self._epoch_state = self._generator_state()
+        batches = self._streamed(start) if self._streams else self._read(start)
+        try:
+            for batch, arrays in enumerate(batches, start=start):
+                tensors = to_tensors(arrays, self.device)
+                self.position = batch + 1
+                yield tensors
+            if self._streams:
+                self.position = 0
+        finally:
+            batches.close()
+
+    def _read(self, start: int) -> Iterator[Any]:
+        """The batches from number `start` on, as arrays."""
         order = self._order()
-        for batch in range(start, len(self)):
-            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            self.position = batch + 1
-            yield tuple(tensor(array, device=self.device) for array in self._rows(rows))
+        epoch = self._epoch_state or default_generator.get_state()
+        size = self.batch_size
+        tasks = (Task(batch, order[batch * size : (batch + 1) * size], epoch) for batch in range(start, len(self)))
+        reader, self._kept = self._kept or self._new_reader(), None
+        whole = False
+        try:
+            batches = reader.batches(tasks)
+            yield from batches
+            whole = True
+        finally:
+            # What is left half-way is not waited for: it ends, and the next epoch starts workers of its own.
+            if whole and self.persistent_workers and self._kept is None:
+                self._kept = reader
+            else:
+                reader.close()
+
+    def _streamed(self, start: int) -> Iterator[Any]:
+        samples, collate = iter(self.dataset), self.collate_fn or default_collate
+        for batch in itertools.count():
+            found = list(itertools.islice(samples, self.batch_size))
+            if not found or (self.drop_last and len(found) < self.batch_size):
+                return
+            if batch >= start:
+                yield collate(found)
+
+    def _new_reader(self) -> Any:
+        fetch = Fetch(self.dataset, self.collate_fn)
+        if not self.num_workers:
+            return InLoop(fetch)
+        if self.worker_type == "thread":
+            return Threads(fetch, self.num_workers, self.prefetch_factor, self.timeout)
+        from deepcore.data.processes import Processes
+
+        return Processes(fetch, self.num_workers, self.prefetch_factor, self.timeout)
 
     def _order(self) -> np.ndarray:
+        if self.sampler is not None:
+            return np.fromiter(self.sampler, np.int64)
         if not self.shuffle or self.generator is None:
             return np.arange(len(self.dataset))
         return self.generator.permutation(len(self.dataset))
-
-    def _rows(self, rows: np.ndarray) -> Sequence[np.ndarray]:
-        if isinstance(self.dataset, ArrayDataset) or getattr(self.dataset, "batched", False):
-            return self.dataset[rows]
-        return [
-            np.stack([np.asarray(v) for v in column])
-            for column in zip(*(self.dataset[int(i)] for i in rows), strict=True)
-        ]
 
     def _generator_state(self) -> tuple[int, int] | None:
         return None if self.generator is None else self.generator.get_state()
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the data: the random state at the start of the epoch, and how many batches it has given."""
-        if self.position >= len(self):
+        if not self._streams and self.position >= len(self):
             return {"random": self._generator_state(), "position": 0}
         return {"random": self._epoch_state if self.position else self._generator_state(), "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state_dict` gave: the next iteration yields what came after it."""
-        if not 0 <= state["position"] < len(self):
+        if not 0 <= state["position"] < (math.inf if self._streams else len(self)):
             raise DataError(f"DataLoader: position {state['position']} is outside the {len(self)} batches of an epoch.")
         if self.generator is not None:
             self.generator.set_state(tuple(state["random"]))
@@ -123,7 +210,6 @@ class DataLoader:
         self._resume_at = self.position = state["position"]
 
 
-def _new_generator() -> Generator:
-    """A stream of its own, so that the order of the data does not hang on how much else is drawn meanwhile."""
-    high, low = default_generator.words(2, get_backend("numpy")).tolist()
-    return Generator(high << 32 | low)
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"DataLoader: {name} must be a whole number of at least {least}; got {value!r}.")
