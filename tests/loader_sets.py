@@ -62,6 +62,13 @@ class Faulty(Mixed):
         return i
 
 
+class Unloadable(Mixed):
+    """Can be sent, but not be made again."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise OSError("no such disk")
+
+
 class Who(Mixed):
     """Which process reads a row."""
 

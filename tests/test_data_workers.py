@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loader_sets import Faulty, Growing, Mixed, Who, Wide
+from loader_sets import Faulty, Growing, Mixed, Unloadable, Who, Wide
 
 import deepcore as dc
 from deepcore.data import ArrayDataset, DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
@@ -115,7 +115,7 @@ def test_an_error_in_a_worker_reaches_the_user(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("killed", r"was ended by signal 9 \(SIGKILL\). Hint: the system kills"), ("exit", "with status 3")],
+    [("killed", r"was ended by signal 9 \(SIGKILL\). Hint: the system kills"), ("exit", r"ended with status 3 while it read batch 2 \(rows 4, 5\)")],
 )
 def test_a_process_that_dies_is_an_error(fault: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -126,7 +126,7 @@ def test_a_process_that_dies_is_an_error(fault: str, said: str) -> None:
 def test_a_worker_that_does_not_answer(worker_type: str) -> None:
     loader = DataLoader(Faulty("asleep"), batch_size=2, num_workers=1, worker_type=worker_type, timeout=0.7)
     if worker_type == "process":
-        loader.timeout = 5.0  # it has to start first
+        loader.timeout = 3.0  # it has to start first
     with pytest.raises(DataError, match=r"no answer within .* s from the worker that reads batch 2"):
         list(loader)
 
@@ -200,16 +200,30 @@ def test_no_process_outlives_the_program(sent: signal.Signals, tmp_path: Path) -
     assert [pid for pid in children if alive(pid)] == []
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ("Mixed()", "num_workers=1"),
+        # Too large for a pipe that nobody empties, so that whoever waits for the reader waits for ever.
+        ("TensorDataset(np.zeros(10**6))", "num_workers=2, persistent_workers=True"),
+    ],
+)
+def test_a_script_without_a_guard_is_told_so(data: str, options: str, tmp_path: Path) -> None:
     script = tmp_path / "bare.py"
     script.write_text(
-        "from loader_sets import Mixed\nfrom deepcore.data import DataLoader\n"
-        "list(DataLoader(Mixed(), batch_size=4, num_workers=1, worker_type='process'))\n"
+        "import numpy as np\nfrom loader_sets import Mixed\nfrom deepcore.data import DataLoader, TensorDataset\n"
+        f"list(DataLoader({data}, batch_size=4, {options}, worker_type='process'))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 1
+    assert "before its first batch" in done.stderr.strip().splitlines()[-1]
     assert 'does its work below `if __name__ == "__main__":`' in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_dataset_that_cannot_be_loaded_in_a_process() -> None:
+    with pytest.raises(DataError, match="could not start: OSError: no such disk"):
+        list(DataLoader(Unloadable(), batch_size=4, num_workers=2, worker_type="process"))
 
 
 # --- options, collating, streams --------------------------------------------------------------------------------------

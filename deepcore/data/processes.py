@@ -54,19 +54,24 @@ class _Failure(NamedTuple):
     line: str
     ours: bool
     trace: str
+    starting: bool = False
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, pickled: bytes) -> None:
-    """Answers each (task, name of a slot or None) until the pipe is closed."""
+def _work(pipe: Connection) -> None:
+    """Gets a pickled Fetch, then answers each (task, name of a slot or None) until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
+    try:
+        pickled = pipe.recv_bytes()
+    except (EOFError, OSError):  # the loader has gone
+        return
     try:
         fetch: Fetch = pickle.loads(pickled)
     except Exception as error:
         with contextlib.suppress(OSError):
-            pipe.send(_described(error))
+            pipe.send(_described(error)._replace(starting=True))
         return
     # A thread empties the pipe meanwhile: else both sides could wait for the other one to read.
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -139,17 +144,22 @@ def _plain(value: Any) -> bool:
 class _Worker:
     """A process, its pipe, and the tasks that it has been given, oldest first, each with its slot."""
 
-    def __init__(self, number: int, pickled: bytes):
+    def __init__(self, number: int):
         context = multiprocessing.get_context("spawn")
         self.number = number
+        self.answered = False
         self.tasks: deque[tuple[Task, int]] = deque()
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_work, args=(theirs, pickled), daemon=True, name=f"deepcore-data-{number}"
-        )
+        # The data set is no argument: `start` would wait for ever where a process dies before it has read all of it.
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True, name=f"deepcore-data-{number}")
         with machine.variables(ONE_THREAD):
             self.process.start()
         theirs.close()
+
+    def teach(self, pickled: bytes) -> None:
+        """Hands it the data set and how to read it."""
+        with contextlib.suppress(OSError):  # it died: the silence of its pipe will say so
+            self.pipe.send_bytes(pickled)
 
     def give(self, task: Task, number: int, name: str | None) -> None:
         """Hands it a task, whose answer may use the slot of that number and name."""
@@ -176,7 +186,9 @@ class Processes:
         self._end = weakref.finalize(self, _end, self.workers, self.slots)
         try:
             for number in range(count):
-                self.workers.append(_Worker(number, pickled))
+                self.workers.append(_Worker(number))
+            for worker in self.workers:  # all of them start meanwhile
+                worker.teach(pickled)
         except BaseException:
             self.close()
             raise
@@ -227,6 +239,7 @@ class Processes:
                 raise DataError(self._death(worker)) from None
             if isinstance(answer, _Failure):
                 raise DataError(self._error(worker, answer))
+            worker.answered = True
             task, slot = worker.tasks.popleft()
             batch, need = answer
             self._grow(slot, need)
@@ -251,7 +264,7 @@ class Processes:
         return _unplaced(batch, found)
 
     def _error(self, worker: _Worker, failure: _Failure) -> str:
-        if not worker.tasks:
+        if failure.starting:
             return f"DataLoader: worker process {worker.number} could not start: {failure.line}\n\n{failure.trace}"
         where = place(worker.tasks[0][0])
         said = f"DataLoader: worker process {worker.number} failed at {where}: {failure.line}"
@@ -260,12 +273,24 @@ class Processes:
     def _death(self, worker: _Worker) -> str:
         worker.process.join(LAST_S)
         code = worker.process.exitcode
-        how = f"with status {code}"
-        hint = 'a script that starts worker processes does its work below `if __name__ == "__main__":`.'
+        who = f"DataLoader: worker process {worker.number} (pid {worker.process.pid})"
         if code is not None and code < 0:
-            how = f"by signal {-code} ({signal.Signals(-code).name})"
             hint = "the system kills processes when memory runs out; fewer workers need less of it."
-        return f"DataLoader: worker process {worker.number} (pid {worker.process.pid}) was ended {how}. Hint: {hint}"
+            return f"{who} was ended by signal {-code} ({_signal_name(-code)}). Hint: {hint}"
+        if not worker.answered:
+            hint = (
+                "a script that starts worker processes does its work below `if __name__ == \"__main__\":`, since each "
+                'process imports the script; worker_type="thread" needs no such line.'
+            )
+            return f"{who} ended with status {code} before its first batch. Hint: {hint}"
+        return f"{who} ended with status {code} while it read {place(worker.tasks[0][0])}."
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have none
+        return "a signal without a name"
 
 
 def _unplaced(batch: Any, found: Any) -> Any:
