@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -84,6 +85,43 @@ def test_resuming_counts_what_was_given_out(options: dict[str, Any]) -> None:
     resumed = DataLoader(Mixed(), batch_size=4, shuffle=True, generator=dc.Generator(99), **options)
     resumed.load_state_dict(state)
     assert plain(list(resumed)) + plain(list(resumed)) == expected[2:]
+
+
+@pytest.mark.parametrize("options", [{}, *KINDS])
+def test_samples_in_order_are_drawn_anew_in_each_epoch_and_resumed(options: dict[str, Any]) -> None:
+    def new(**options: Any) -> DataLoader:
+        return DataLoader(Mixed(), batch_size=4, **options)
+
+    dc.manual_seed(1)
+    whole, stopped = new(), new(**options)
+    expected = [plain(list(whole)) for _ in range(3)]
+    drawn = {row for epoch in expected for batch in epoch for row in batch["drawn"]}
+    assert len(drawn) == 3 * 23
+    assert plain(list(stopped)) == expected[0]
+    batches = iter(stopped)
+    assert plain([next(batches), next(batches)]) == expected[1][:2]
+    del batches
+    dc.manual_seed(2)
+    resumed = new(**options)
+    resumed.load_state_dict(json.loads(json.dumps(stopped.state_dict())))
+    assert plain(list(resumed)) == expected[1][2:]
+    assert plain(list(resumed)) == expected[2]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"position": 3}, "expected a state that state_dict"),
+        ({"position": "3", "random": None}, "expected a state that state_dict"),
+        ({"position": 3, "random": [1]}, "expected a state that state_dict"),
+        ([], "expected a state that state_dict"),
+        ({"position": 1, "random": None}, "of a loader without a random order, and this one is with"),
+        ({"position": 6, "random": [3, 0]}, "position 6 is outside the 6 batches"),
+    ],
+)
+def test_states_that_are_none(state: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        new().load_state_dict(state)
 
 
 def test_batches_that_outgrow_their_memory() -> None:

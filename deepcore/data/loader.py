@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,8 @@ class DataLoader:
         self._resume_at = 0
         self._kept: Any = None  # workers that wait for the next epoch
         self._epoch_state = self._generator_state()
+        # Where nothing is drawn for the order, epochs are told apart by their number, or all would be changed alike.
+        self._origin, self._epochs = default_generator.get_state(), 0
         self._streams = isinstance(dataset, IterableDataset)
         if self._streams:
             self._check_stream()
@@ -135,6 +138,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         start, self._resume_at = self._resume_at, 0
         self._epoch_state = self._generator_state()
+        self._epochs += not start
         batches = self._streamed(start) if self._streams else self._read(start)
         try:
             for batch, arrays in enumerate(batches, start=start):
@@ -149,7 +153,7 @@ class DataLoader:
     def _read(self, start: int) -> Iterator[Any]:
         """The batches from number `start` on, as arrays."""
         order = self._order()
-        epoch = self._epoch_state or default_generator.get_state()
+        epoch = self._epoch_state or (*self._origin, self._epochs)
         size = self.batch_size
         tasks = (Task(batch, order[batch * size : (batch + 1) * size], epoch) for batch in range(start, len(self)))
         reader, self._kept = self._kept or self._new_reader(), None
@@ -196,18 +200,39 @@ class DataLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the data: the random state at the start of the epoch, and how many batches it has given."""
-        if not self._streams and self.position >= len(self):
-            return {"random": self._generator_state(), "position": 0}
-        return {"random": self._epoch_state if self.position else self._generator_state(), "position": self.position}
+        ended = not self._streams and self.position >= len(self)
+        position = 0 if ended else self.position
+        random = self._epoch_state if position else self._generator_state()
+        return {"random": random, "position": position, "origin": self._origin, "epochs": self._epochs}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes to a place that `state_dict` gave: the next iteration yields what came after it."""
-        if not 0 <= state["position"] < (math.inf if self._streams else len(self)):
-            raise DataError(f"DataLoader: position {state['position']} is outside the {len(self)} batches of an epoch.")
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes to a place that `state_dict` gave: the next iteration yields what came after it.
+
+        Raises DataError for a state of another kind of loader, and for a place outside of the epoch.
+        """
+        try:
+            position, random = operator.index(state["position"]), state["random"]
+            random = None if random is None else _whole_numbers(random)
+            origin, epochs = _whole_numbers(state.get("origin", self._origin)), operator.index(state.get("epochs", 0))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"DataLoader: expected a state that state_dict() gave; got {state!r}.") from error
+        if (random is None) != (self.generator is None):
+            raise DataError(
+                f"DataLoader: the state is that of a loader {'without' if random is None else 'with'} a random order, "
+                f"and this one is {'without' if self.generator is None else 'with'}. Hint: give it the same options."
+            )
+        if not 0 <= position < (math.inf if self._streams else len(self)):
+            raise DataError(f"DataLoader: position {position} is outside the {len(self)} batches of an epoch.")
         if self.generator is not None:
-            self.generator.set_state(tuple(state["random"]))
+            self.generator.set_state(random)  # type: ignore[arg-type]
         self._epoch_state = self._generator_state()
-        self._resume_at = self.position = state["position"]
+        self._origin, self._epochs = origin, epochs
+        self._resume_at = self.position = position
+
+
+def _whole_numbers(pair: Iterable[Any]) -> tuple[int, int]:
+    seed, offset = pair
+    return operator.index(seed), operator.index(offset)
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:

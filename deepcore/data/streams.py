@@ -30,9 +30,9 @@ def sample_generator() -> Generator:
     return _reading.generator or default_generator
 
 
-def batch_stream(epoch: tuple[int, int], batch: int) -> Generator:
-    """The stream of batch number `batch` in the epoch that began with the state (seed, offset)."""
-    digest = hashlib.blake2b(f"{epoch[0]} {epoch[1]} {batch}".encode(), digest_size=8).digest()
+def batch_stream(epoch: tuple[int, ...], batch: int) -> Generator:
+    """The stream of batch number `batch` in the epoch that these numbers tell from all others."""
+    digest = hashlib.blake2b(" ".join(map(str, (*epoch, batch))).encode(), digest_size=8).digest()
     return Generator(int.from_bytes(digest, "little"))
 
 

@@ -20,11 +20,11 @@ from deepcore.errors import DataError
 
 
 class Task(NamedTuple):
-    """A batch to read: its number, its rows, and the random state (seed, offset) at the start of the epoch."""
+    """A batch to read: its number, its rows, and numbers that tell the epoch from all others."""
 
     batch: int
     rows: np.ndarray
-    epoch: tuple[int, int]
+    epoch: tuple[int, ...]
 
 
 class Fetch:
