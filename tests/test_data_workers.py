@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loader_sets import Faulty, Growing, Mixed, Unloadable, Who, Wide
 
 import deepcore as dc
 from deepcore.data import ArrayDataset, DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 from deepcore.errors import ConfigError, DataError
+from loader_sets import Faulty, Growing, Mixed, Unloadable, Who, Wide
 
 KINDS: list[dict[str, Any]] = [
     {"num_workers": 1},
@@ -153,7 +153,10 @@ def test_an_error_in_a_worker_reaches_the_user(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("killed", r"was ended by signal 9 \(SIGKILL\). Hint: the system kills"), ("exit", r"ended with status 3 while it read batch 2 \(rows 4, 5\)")],
+    [
+        ("killed", r"was ended by signal 9 \(SIGKILL\). Hint: the system kills"),
+        ("exit", r"ended with status 3 while it read batch 2 \(rows 4, 5\)"),
+    ],
 )
 def test_a_process_that_dies_is_an_error(fault: str, said: str) -> None:
     with pytest.raises(DataError, match=said):

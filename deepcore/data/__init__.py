@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deepcore.data import transforms
-from deepcore.data.collate import default_collate
 from deepcore.data.combining import ConcatDataset, Subset, TensorDataset, k_fold, random_split
 from deepcore.data.dataset import ArrayDataset, Dataset, IterableDataset, Splits
-from deepcore.data.loader import DataLoader
-from deepcore.data.streams import sample_generator
+from deepcore.data.loading.collate import default_collate
+from deepcore.data.loading.loader import DataLoader
+from deepcore.data.loading.streams import sample_generator
 from deepcore.data.transforms import *  # noqa: F403
 from deepcore.errors import ConfigError, nearest
 

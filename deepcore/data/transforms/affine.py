@@ -71,6 +71,7 @@ class RandomAffine(RandomTransform):
         return np.stack(rows, axis=1).reshape(n, 2, 3).astype(np.float32)
 
     def __call__(self, x: Tensor) -> Tensor:
+        check_images("RandomAffine", x)
         x = to_float(x)
         return sampled(x, self.theta(x.shape[0], x.shape[2] / x.shape[3]), "bilinear")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepcore.autograd.variable import wrap
 from deepcore.backends import get_backend
-from deepcore.data.streams import sample_generator
+from deepcore.data.loading.streams import sample_generator
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
 from deepcore.random import Generator
@@ -133,5 +133,5 @@ def take_pixels(x: Tensor, rows: np.ndarray, cols: np.ndarray) -> Any:
 
 
 def tensor_like(array: Any, x: Tensor) -> Tensor:
-    """The array as a tensor on the device of x."""
-    return wrap(array, x.backend)
+    """The array as a tensor with the dtype of x, on its device."""
+    return wrap(array.astype(x.dtype, copy=False), x.backend)

@@ -73,7 +73,8 @@ class Grayscale(Transform):
 
     def __call__(self, x: Tensor) -> Tensor:
         check_images("Grayscale", x, (1, 3))
-        y = gray(to_float(x).array)
+        x = to_float(x)
+        y = gray(x.array)
         return tensor_like(x.backend.xp.repeat(y, self.num_output_channels, axis=1), x)
 
 

@@ -64,7 +64,7 @@ class RandomErasing(RandomTransform):
         super().__init__(generator)
         self.p, self.value = probability("RandomErasing", p), value
         self.scale, self.ratio = span("RandomErasing", "scale", scale), span("RandomErasing", "ratio", ratio)
-        if not (0 <= self.scale[0] and self.scale[1] <= 1 and self.ratio[0] > 0):
+        if not (self.scale[0] >= 0 and self.scale[1] <= 1 and self.ratio[0] > 0):
             found = f"scale={scale!r}, ratio={ratio!r}"
             raise ConfigError(message("RandomErasing", "scale in [0, 1] and ratio above 0", found))
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepcore.data.collate import default_collate
 from deepcore.data.dataset import Dataset
-from deepcore.data.streams import batch_stream, reading
+from deepcore.data.loading.collate import default_collate
+from deepcore.data.loading.streams import batch_stream, reading
 from deepcore.errors import DataError
 
 

@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepcore import machine
-from deepcore.data.collate import mapped, on_host
-from deepcore.data.workers import Fetch, Task, failed, no_answer, place
+from deepcore.data.loading.collate import mapped, on_host
+from deepcore.data.loading.workers import Fetch, Task, no_answer, place
 from deepcore.errors import DataError, DeepcoreError
 
 LAST_S = 2.0
@@ -279,7 +279,7 @@ class Processes:
             return f"{who} was ended by signal {-code} ({_signal_name(-code)}). Hint: {hint}"
         if not worker.answered:
             hint = (
-                "a script that starts worker processes does its work below `if __name__ == \"__main__\":`, since each "
+                'a script that starts worker processes does its work below `if __name__ == "__main__":`, since each '
                 'process imports the script; worker_type="thread" needs no such line.'
             )
             return f"{who} ended with status {code} before its first batch. Hint: {hint}"

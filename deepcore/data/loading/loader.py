@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.data.collate import default_collate, to_tensors
 from deepcore.data.dataset import IterableDataset
-from deepcore.data.streams import new_generator
-from deepcore.data.workers import Fetch, InLoop, Task, Threads
+from deepcore.data.loading.collate import default_collate, to_tensors
+from deepcore.data.loading.streams import new_generator
+from deepcore.data.loading.workers import Fetch, InLoop, Task, Threads
 from deepcore.errors import ConfigError, DataError, nearest
 from deepcore.random import Generator, default_generator
 
@@ -184,7 +184,7 @@ class DataLoader:
             return InLoop(fetch)
         if self.worker_type == "thread":
             return Threads(fetch, self.num_workers, self.prefetch_factor, self.timeout)
-        from deepcore.data.processes import Processes
+        from deepcore.data.loading.processes import Processes
 
         return Processes(fetch, self.num_workers, self.prefetch_factor, self.timeout)
 
