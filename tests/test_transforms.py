@@ -1,4 +1,4 @@
-"""Transforms of batches on every device, against Pillow, SciPy, the colour formulas of the standard library, and loops."""
+"""Transforms of batches on every device, against Pillow, SciPy, the standard library's colour formulas, and loops."""
 
 from __future__ import annotations
 
@@ -491,7 +491,7 @@ def test_the_share_of_mixup_is_beta_distributed() -> None:
 def test_mixup_without_what_it_needs() -> None:
     with pytest.raises(ConfigError, match="num_classes, where labels are class numbers"):
         T.Mixup()(dc.zeros(2, 1, 4, 4), dc.tensor([0, 1]))
-    with pytest.raises(ShapeError, match="labels .* beside the images"):
+    with pytest.raises(ShapeError, match=r"labels .* beside the images"):
         T.Mixup(num_classes=3)(dc.zeros(2, 1, 4, 4), dc.tensor([0, 1, 2]))
     with pytest.raises(ConfigError, match=r"\(images, labels\), which one of its transforms needs; got images only"):
         T.Compose([T.Mixup(num_classes=3)])(dc.zeros(2, 1, 4, 4))
@@ -517,7 +517,7 @@ def test_compose_is_one_after_the_other_and_is_resumed(device: str) -> None:
     np.testing.assert_array_equal(run(resumed, x, device), run(both, x, device))
     with pytest.raises(DataError, match="the state of 5 transforms; got the state of 1"):
         both.load_state_dict(T.Compose([T.CenterCrop(2)]).state_dict())
-    images, labels = both(dc.tensor(x), dc.tensor([1, 2, 3, 4]))
+    _, labels = both(dc.tensor(x), dc.tensor([1, 2, 3, 4]))
     assert labels.tolist() == [1, 2, 3, 4]
 
 
@@ -553,3 +553,39 @@ def test_a_dataset_may_transform_in_the_workers() -> None:
     dc.manual_seed(4)
     assert batches(3) == alone
     assert len({str(b) for b in alone}) > 1
+
+
+def test_settings_become_one_transform(device: str) -> None:
+    x, labels = pixels(6, 3, 8, 8), np.arange(6) % 4
+    settings: dict[str, Any] = {
+        "crop": 2,
+        "flip": True,
+        "randaugment": 9,
+        "degrees": 10,
+        "scale": 0.1,
+        "translate": 0.05,
+        "cutout": 3,
+        "mixup": 0.2,
+    }
+    transform = T.augmentation((8, 8), 4, 0.5, 0.25, **settings, generator=dc.Generator(6))
+    g = dc.Generator(6)
+    steps = [
+        T.RandomCrop(8, 2, generator=g),
+        T.RandomHorizontalFlip(generator=g),
+        T.RandAugment(2, 9, generator=g),
+        T.RandomAffine(10, 0.1, 0.05, g),
+        T.Normalize(0.5, 0.25),
+        T.Cutout(3, generator=g),
+    ]
+    expected: Any = dc.tensor(x, device=device)
+    for step in steps:
+        expected = step(expected)
+    expected, soft = T.Mixup(0.2, 4, g)(expected, dc.tensor(labels, device=device))
+    images, mixed = transform(dc.tensor(x, device=device), dc.tensor(labels, device=device))
+    np.testing.assert_array_equal(images.cpu().numpy(), expected.cpu().numpy())
+    np.testing.assert_array_equal(mixed.cpu().numpy(), soft.cpu().numpy())
+    for name, value in settings.items():
+        one = T.augmentation((8, 8), 4, 0.5, 0.25, **{name: value})
+        assert len(one.transforms) == 2
+    nothing = T.augmentation((8, 8), 4, 0.5, 0.25)
+    np.testing.assert_array_equal(run(nothing, x, device), run(T.Normalize(0.5, 0.25), x, device))

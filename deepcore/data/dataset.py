@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Dataset:
     """Samples by number: a subclass writes `__getitem__(i)` and `__len__`.
 
-    A sample is an array, a number, text, or a tuple, list or dict of them. With `batched = True` the data set also takes
-    a whole array of rows and gives the batch at once, which is quicker. Any object with these two methods will do for
-    a loader; this class adds `first + second`.
+    A sample is an array, a number, text, or a tuple, list or dict of them. With `batched = True` the data set also
+    takes a whole array of rows and gives the batch at once, which is quicker. Any object with these two methods will do
+    for a loader; this class adds `first + second`.
     """
 
     batched = False

@@ -25,15 +25,15 @@ class DataLoader:
     """Iterates over `dataset` in batches; each batch is what a sample is, with tensors on `device` for its arrays.
 
     With `shuffle` every epoch has an order of its own, drawn from `generator`; without a generator one is seeded from
-    the default generator. A `sampler` is an iterable of row numbers instead. A data set with `batched = True` is indexed
-    with a whole array of rows; any other is read row by row, and `collate_fn` makes a batch of a list of samples
-    (`default_collate` stacks them).
+    the default generator. A `sampler` is an iterable of row numbers instead. A data set with `batched = True` is
+    indexed with a whole array of rows; any other is read row by row, and `collate_fn` makes a batch of a list of
+    samples (`default_collate` stacks them).
 
     num_workers: how many threads or spawned processes (`worker_type` "thread" or "process") read ahead, each up to
     `prefetch_factor` batches (2 unless told). Batches and their order are the same for any number of them. Threads
-    suit reading and decompressing, which let others run meanwhile; processes suit Python code, get the data set pickled,
-    and end after each epoch unless `persistent_workers`. `timeout`: seconds after which a worker that does not answer is
-    an error; 0 waits for ever. pin_memory: accepted as in PyTorch; CuPy's copies to a GPU are made from pinned memory
+    suit reading and decompressing, which let others run meanwhile; processes suit Python code, get the data set
+    pickled, and end after each epoch unless `persistent_workers`. `timeout`: seconds after which a worker that does not
+    answer is an error; 0 waits for ever. pin_memory: accepted as in PyTorch; CuPy copies to a GPU from pinned memory
     anyway.
 
     `state_dict()` in the middle of an epoch and `load_state_dict()` later give the remaining batches of that epoch;
@@ -107,7 +107,8 @@ class DataLoader:
         for name, value in (("shuffle", self.shuffle), ("sampler", self.sampler), ("num_workers", self.num_workers)):
             if value:
                 raise ConfigError(
-                    f"DataLoader: an IterableDataset has an order of its own and is read in the loop; got {name}={value!r}."
+                    "DataLoader: an IterableDataset has an order of its own and is read in the loop; "
+                    f"got {name}={value!r}."
                 )
 
     def _count(self) -> int:

@@ -1,8 +1,8 @@
 """Processes that read batches for a loader; the batches come back through shared memory.
 
 The processes are spawned: a fork would copy locks and threads in the middle of their work. Each has a pipe of its own
-and reads up to `ahead` batches in advance. The loader's side owns the shared memory, in slots of one batch each; a batch
-that is too large for its slot comes through the pipe, and its slot grows.
+and reads up to `ahead` batches in advance. The loader's side owns the shared memory, in slots of one batch each; a
+batch that is too large for its slot comes through the pipe, and its slot grows.
 
 A process ends when its pipe is closed, so none outlives the loader, even where that was killed.
 """

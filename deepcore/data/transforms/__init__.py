@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepcore.data.transforms.affine import RandomAffine, RandomRotation
+from deepcore.data.transforms.augment import augmentation
 from deepcore.data.transforms.base import RandomTransform, Transform, to_float
 from deepcore.data.transforms.colour import ColorJitter, Grayscale
 from deepcore.data.transforms.compose import Compose
@@ -32,5 +33,6 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "Transform",
+    "augmentation",
     "to_float",
 ]
