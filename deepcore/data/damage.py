@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from deepcore.errors import DataError, DeepcoreError
 
@@ -60,7 +61,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int)
 class Bounded:
     """A file to read, in order, of which at most `largest` bytes are given out; then DataError."""
 
-    def __init__(self, file: BinaryIO, path: Path, largest: int):
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, path: Path, largest: int):
         self.file, self.path, self.left, self.largest = file, path, largest, largest
 
     def read(self, size: int = -1) -> bytes:

@@ -39,8 +39,8 @@ class ImageFolder(Dataset):
     ):
         if mode not in MODES:
             raise ConfigError(message("ImageFolder", "mode as RGB or L", f"mode={mode!r}", nearest(str(mode), MODES)))
-        both = (size, size) if type(size) is int else size
-        if both is not None and (len(both) != 2 or any(type(side) is not int or side < 1 for side in both)):  # type: ignore[arg-type]
+        both = (size, size) if isinstance(size, int) else size
+        if both is not None and (len(both) != 2 or any(type(side) is not int or side < 1 for side in both)):
             raise ConfigError(message("ImageFolder", "size as (height, width), at least 1", f"size={size!r}"))
         self.root, self.transform, self.size, self.mode = Path(root), transform, both, mode
         self._files: _Files = _open(self.root)
@@ -63,7 +63,7 @@ class ImageFolder(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, np.int64]:
         name, _ = self.samples[index]
         what = f"{self.root}/{name}"
-        picture = decode_picture(self._files.read(name), what, self.mode, self.size)  # type: ignore[arg-type]
+        picture = decode_picture(self._files.read(name), what, self.mode, self.size)
         return picture if self.transform is None else self.transform(picture), self.labels[index]
 
 
@@ -106,9 +106,9 @@ class _InZip(_Files):
             self._archive = zipfile.ZipFile(self.path)
 
     def names(self) -> Iterator[str]:
-        for member in self._archive.infolist():
-            if member.filename.startswith(self.prefix) and not member.is_dir():
-                yield member.filename[len(self.prefix) :]
+        for name in self._archive.namelist():
+            if name.startswith(self.prefix) and not name.endswith("/"):
+                yield name[len(self.prefix) :]
 
     def read(self, name: str) -> bytes:
         with reading(f"{self.path}/{self.prefix}{name}", "file in the zip"), self._lock:

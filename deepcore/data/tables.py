@@ -8,7 +8,7 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class CSVDataset(TensorDataset):
         delimiter: str = ",",
         dtype: Any = np.float32,
     ):
-        self.path, self.classes = Path(path), ()
+        self.path = Path(path)
+        self.classes: tuple[str, ...] = ()
         names, rows, lines = _read_rows(self.path, header, delimiter)
         place = None if target is None else self._place(target, names)
         columns = {i: self._numbers(i, names, rows, lines) for i in range(len(names)) if i != place}
@@ -152,13 +153,13 @@ def load_arrays(path: str | Path) -> Mapping[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             found = {}
             for member in archive.infolist():
-                with archive.open(member) as file:  # type: ignore[assignment]
+                with archive.open(member) as content:
                     what = f"{path}: {member.filename}"
-                    found[member.filename.removesuffix(".npy")] = _array(file, member.file_size, what)
+                    found[member.filename.removesuffix(".npy")] = _array(content, member.file_size, what)
             return found
 
 
-def _array(file: BinaryIO, size: int, what: str) -> np.ndarray:
+def _array(file: IO[bytes], size: int, what: str) -> np.ndarray:
     """The array that begins here in a file of `size` bytes: what its header claims is held against that first."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import itertools
 import math
 import operator
@@ -19,6 +20,7 @@ from deepcore.errors import ConfigError, DataError, nearest
 from deepcore.random import Generator, default_generator
 
 WORKER_TYPES = ("thread", "process")
+Steps = collections.abc.Generator[Any, None, None]
 
 
 class DataLoader:
@@ -151,7 +153,7 @@ class DataLoader:
         finally:
             batches.close()
 
-    def _read(self, start: int) -> Iterator[Any]:
+    def _read(self, start: int) -> Steps:
         """The batches from number `start` on, as arrays."""
         order = self._order()
         epoch = self._epoch_state or (*self._origin, self._epochs)
@@ -170,7 +172,7 @@ class DataLoader:
             else:
                 reader.close()
 
-    def _streamed(self, start: int) -> Iterator[Any]:
+    def _streamed(self, start: int) -> Steps:
         samples, collate = iter(self.dataset), self.collate_fn or default_collate
         for batch in itertools.count():
             found = list(itertools.islice(samples, self.batch_size))

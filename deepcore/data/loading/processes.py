@@ -256,7 +256,7 @@ class Processes:
 
     def _arrays(self, batch: Any, slot: int) -> Any:
         """The batch with views of the slot in the place of what lies there; they hold until the next batch."""
-        memory = self.slots[slot]
+        memory: Any = self.slots[slot]
 
         def found(value: Any) -> Any:
             return np.ndarray(value.shape, value.dtype, memory.buf, value.offset) if type(value) is _Placed else value

@@ -73,7 +73,9 @@ class RandomErasing(RandomTransform):
         if np.size(self.value) not in (1, x.shape[1]):
             found = got(x=x, value=self.value)
             raise ShapeError(message("RandomErasing", "one value, or one for every channel", found))
-        return erase(x, *self.rectangles(*x.shape[:1], *x.shape[2:]), self.value)
+        n, _, h, w = x.shape
+        top, bottom, left, right = self.rectangles(n, h, w)
+        return erase(x, top, bottom, left, right, self.value)
 
     def rectangles(self, n: int, h: int, w: int) -> tuple[np.ndarray, ...]:
         """(top, bottom, left, right), each (n,); an image that is left as it is has an empty one."""

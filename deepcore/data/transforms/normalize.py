@@ -39,7 +39,7 @@ class Normalize(Transform):
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self.channels:
-            return (to_float(x) - self.mean) * (1 / self.std)  # type: ignore[operator]
+            return (to_float(x) - self.mean) * (1 / self.std)
         check_images("Normalize", x, (self.channels,))
         x = to_float(x)
         mean, scale = (

@@ -81,7 +81,7 @@ class RandAugment(RandomTransform):
     def _round(self, x: Tensor, chosen: np.ndarray, sign: np.ndarray) -> Tensor:
         y = x.array.copy()
         moved = np.isin(chosen, [NAMES.index(name) for name in MOVES])
-        groups = [(None, np.flatnonzero(moved))]
+        groups: list[tuple[str | None, Any]] = [(None, np.flatnonzero(moved))]
         groups += [
             (name, np.flatnonzero(chosen == i)) for i, name in enumerate(NAMES) if name not in ("Identity", *MOVES)
         ]
