@@ -7,6 +7,7 @@ the first time and returns what is compared between candidates; after that `step
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -197,6 +198,9 @@ class Pictures:
 
     def __init__(self, framework: Framework, arguments: Mapping[str, Any], seed: int, weights: Weights) -> None:
         path = Path(arguments["zip"])
+        if arguments["workers"]:
+            # A candidate is a daemon, which may have no children; those of a loader end by themselves.
+            multiprocessing.current_process().daemon = False
         self.loader = framework.pictures(path, arguments["folder"], arguments["batch"], arguments["workers"])
         self.framework = framework
 

@@ -262,6 +262,12 @@ def test_a_script_without_a_guard_is_told_so(data: str, options: str, tmp_path: 
     assert 'does its work below `if __name__ == "__main__":`' in done.stderr.strip().splitlines()[-1]
 
 
+def test_a_daemon_may_not_start_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="a daemonic process may not start worker processes"):
+        list(new(num_workers=1, worker_type="process"))
+
+
 def test_a_dataset_that_cannot_be_loaded_in_a_process() -> None:
     with pytest.raises(DataError, match="could not start: OSError: no such disk"):
         list(DataLoader(Unloadable(), batch_size=4, num_workers=2, worker_type="process"))

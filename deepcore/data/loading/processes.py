@@ -172,6 +172,9 @@ class Processes:
     """`count` spawned processes read ahead, up to `ahead` batches each."""
 
     def __init__(self, fetch: Fetch, count: int, ahead: int, timeout: float):
+        if multiprocessing.current_process().daemon:
+            hint = 'use worker_type="thread" there.'
+            raise DataError(f"DataLoader: a daemonic process may not start worker processes. Hint: {hint}")
         try:
             pickled = pickle.dumps(fetch)
         except Exception as error:
