@@ -18,8 +18,8 @@ class Vocabulary:
     are left out; without it, encoding an unknown token is an error.
 
     >>> vocabulary = Vocabulary("hello world", specials=["<unk>"], unknown="<unk>")
-    >>> len(vocabulary), vocabulary.encode("hold!").tolist(), vocabulary.decode([5, 2])
-    (9, [5, 2, 1, 4, 0], ['h', 'o'])
+    >>> len(vocabulary), vocabulary.encode("hold!").tolist(), vocabulary.decode([6, 2])
+    (9, [6, 2, 1, 4, 0], ['h', 'o'])
     """
 
     def __init__(
