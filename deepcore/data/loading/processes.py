@@ -18,9 +18,9 @@ import signal
 import threading
 import time
 import traceback
-import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from multiprocessing import util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
@@ -186,7 +186,8 @@ class Processes:
         self.slots: list[SharedMemory | None] = [None] * (count * ahead)
         self.free = list(range(count * ahead))
         self.workers: list[_Worker] = []
-        self._end = weakref.finalize(self, _end, self.workers, self.slots)
+        # Unlike weakref.finalize it is also called where the program itself is a process of multiprocessing.
+        self._end = util.Finalize(self, _end, args=(self.workers, self.slots), exitpriority=10)
         try:
             for number in range(count):
                 self.workers.append(_Worker(number))
