@@ -327,6 +327,8 @@ def test_streams_are_batched_and_resumed() -> None:
     resumed.load_state_dict(loader.state_dict())
     assert plain(list(resumed)) == [[3, 4, 5]]
     assert plain(list(resumed)) == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(DataError, match="position -1 is outside the batches"):
+        resumed.load_state_dict({"position": -1, "random": None})
     with pytest.raises(TypeError, match="nobody knows the length"):
         len(loader)
     with pytest.raises(ConfigError, match="is read in the loop; got num_workers=2"):

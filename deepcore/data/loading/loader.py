@@ -224,8 +224,9 @@ class DataLoader:
                 f"DataLoader: the state is that of a loader {'without' if random is None else 'with'} a random order, "
                 f"and this one is {'without' if self.generator is None else 'with'}. Hint: give it the same options."
             )
-        if not 0 <= position < (math.inf if self._streams else len(self)):
-            raise DataError(f"DataLoader: position {position} is outside the {len(self)} batches of an epoch.")
+        if position < 0 or not (self._streams or position < len(self)):
+            batches = "" if self._streams else f"{len(self)} "
+            raise DataError(f"DataLoader: position {position} is outside the {batches}batches of an epoch.")
         if self.generator is not None:
             self.generator.set_state(random)  # type: ignore[arg-type]
         self._epoch_state = self._generator_state()
