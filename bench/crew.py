@@ -49,11 +49,12 @@ class Worker:
             return Problem(FAILED, f"its process ended with status {self.process.exitcode}")
 
     def close(self) -> None:
-        """End the process."""
+        """End the process. One that waits for a question may put its things away first; any other is killed."""
         self.alive = False
+        self.pipe.close()
+        self.process.join(1)
         self.process.kill()
         self.process.join()
-        self.pipe.close()
 
     def __enter__(self) -> Worker:
         return self

@@ -51,6 +51,8 @@ class Framework:
         """Why it does not take part in a case; "" where it does."""
         if spec.program in ("read", "batches"):
             return "only deepcore's own loader is measured"
+        if spec.program == "pictures" and type(self).pictures is Framework.pictures:
+            return "its loader is not measured"
         if spec.program == "first step" and not self.opening(1):
             return "its first step is not measured"
         return ""
@@ -70,6 +72,10 @@ class Framework:
         `place(model)`, the model there.
         """
         return ""
+
+    def pictures(self, path: Path, folder: str, batch: int, workers: int) -> Any:
+        """A loader of shuffled batches of the pictures `folder/<class>/*.jpg` in a zip, by so many processes."""
+        raise NotImplementedError
 
     def start(self, threads: int) -> None:
         """Import the framework and give it so many threads."""
@@ -189,6 +195,8 @@ class Device(Framework):
         return self.top.optimize_for_inference(model) if optimised else model
 
     def skips(self, spec: Spec) -> str:
+        if "zip" in spec.arguments and not Path(spec.arguments["zip"]).is_file():
+            return f"{spec.arguments['zip']} is not here: name its folder in DEEPCORE_DATA (see the README)"
         if "data" in spec.arguments:
             return _absent_data(spec.arguments["data"])
         if spec.arguments.get("optimised"):
@@ -197,6 +205,12 @@ class Device(Framework):
             known = hasattr(deepcore, "optimize_for_inference")
             return "" if known else "this deepcore has no optimize_for_inference"
         return super().skips(spec)
+
+    def pictures(self, path: Path, folder: str, batch: int, workers: int) -> Any:
+        from deepcore.data import DataLoader, ImageFolder
+
+        options: dict[str, Any] = {"num_workers": workers, "worker_type": "process", "persistent_workers": True}
+        return DataLoader(ImageFolder(path / folder), batch, shuffle=True, device=self.name, **options)
 
     def opening(self, threads: int) -> str:
         return (

@@ -7,7 +7,9 @@ the first time and returns what is compared between candidates; after that `step
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -172,7 +174,7 @@ class Read:
 
 
 class Batches(Read):
-    """Every training image once, in shuffled batches on the device, as float32."""
+    """Every training image once, in shuffled batches on the device, normalised to float32."""
 
     def __init__(self, framework: Framework, arguments: Mapping[str, Any], seed: int, weights: Weights) -> None:
         super().__init__(framework, arguments, seed, weights)
@@ -180,12 +182,37 @@ class Batches(Read):
 
         train, _ = super().step()
         self.loader = data.DataLoader(train, arguments["batch"], shuffle=True, device=framework.name)
+        self.normalize = data.Normalize(*train.pixel_stats())
+
+    def step(self) -> Any:
+        return sum(len(self.normalize(images)) for images, _ in self.loader)
+
+    def results(self) -> dict[str, Any]:
+        return {"how many": np.array(self.step())}
+
+
+class Pictures:
+    """Every picture of a folder in a zip once, decoded, in shuffled batches."""
+
+    allowed, flops, bytes = 0.0, 0.0, 0.0
+
+    def __init__(self, framework: Framework, arguments: Mapping[str, Any], seed: int, weights: Weights) -> None:
+        path = Path(arguments["zip"])
+        if arguments["workers"]:
+            # A candidate is a daemon, which may have no children; those of a loader end by themselves.
+            multiprocessing.current_process().daemon = False
+        self.loader = framework.pictures(path, arguments["folder"], arguments["batch"], arguments["workers"])
+        self.framework = framework
 
     def step(self) -> Any:
         return sum(len(labels) for _, labels in self.loader)
 
     def results(self) -> dict[str, Any]:
-        return {"how many": np.array(self.step())}
+        """How often each level of gray occurs: the same in any order, if every pixel is."""
+        levels = np.zeros(256, np.int64)
+        for images, _ in self.loader:
+            levels += np.bincount(self.framework.numpy(images).reshape(-1), minlength=256)
+        return {"levels": levels}
 
 
 PROGRAMS: dict[str, Callable[..., Program]] = {
@@ -194,4 +221,5 @@ PROGRAMS: dict[str, Callable[..., Program]] = {
     "inference": Inference,
     "read": Read,
     "batches": Batches,
+    "pictures": Pictures,
 }

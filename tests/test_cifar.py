@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deepcore import data
-from deepcore.data import cifar, picture_zip
+from deepcore.data import cifar, cifar_files, picture_zip
 from deepcore.data.download import RemoteFile
 from deepcore.errors import DataError
 
@@ -130,7 +132,7 @@ def test_archive_that_lacks_a_file(folder: Path) -> None:
     files = small_files()
     del files["data_batch_3.bin"], files["test_batch.bin"]
     (folder / "cifar-10-binary.tar.gz").write_bytes(tar_of(files))
-    assert "data_batch_3.bin, test_batch.bin missing; it must hold the six files" in failure()
+    assert "data_batch_3.bin, test_batch.bin missing; it must hold the 6 files of the binary version" in failure()
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -143,7 +145,7 @@ def test_binary_file_of_another_size(folder: Path, packed: bool) -> None:
         (folder / "cifar-10-batches-bin").mkdir()
         for name, content in files.items():
             (folder / "cifar-10-batches-bin" / name).write_bytes(content)
-    assert "expected data_batch_2.bin of 12,292 bytes (4 records of 3073); got 12,291" in failure()
+    assert "expected data_batch_2.bin of 12,292 bytes; got 12,291" in failure()
 
 
 def test_label_outside_the_classes(folder: Path) -> None:
@@ -234,7 +236,7 @@ def test_zip_that_is_cut_off_or_none(folder: Path) -> None:
     content = path.read_bytes()
     for bad in (content[:-100], content[:50], b""):
         path.write_bytes(bad)
-        assert "cifar10-jpg.zip: not a whole zip file" in failure(silent)
+        assert "cifar10-jpg.zip: the zip is truncated or damaged" in failure(silent)
 
 
 def test_zip_with_a_damaged_picture(folder: Path) -> None:
@@ -243,7 +245,7 @@ def test_zip_with_a_damaged_picture(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(files["train/bird/0001.png"]) + 40] ^= 0xFF
     path.write_bytes(content)
-    assert "train/bird/0001.png cannot be read as a picture (Bad CRC-32" in failure(silent)
+    assert "train/bird/0001.png: the picture is truncated or damaged (BadZipFile: Bad CRC-32" in failure(silent)
 
 
 @pytest.mark.parametrize(
@@ -252,8 +254,11 @@ def test_zip_with_a_damaged_picture(folder: Path) -> None:
         ({"train/cat/0001.png": None}, "expected 2 pictures in train/cat; got 1"),
         ({"test/dog/0001.png": b"?"}, "expected 1 pictures in test/dog; got 2"),
         ({"train/automobil/0000.png": b"?"}, "of an unknown class 'automobil'"),
-        ({"train/frog/0000.png": b"plain text"}, "train/frog/0000.png cannot be read as a picture"),
-        ({"train/frog/0000.png": picture(np.zeros((16, 32, 3), np.uint8))}, "train/frog/0000.png has 32x16"),
+        ({"train/frog/0000.png": b"plain text"}, "train/frog/0000.png: the picture is truncated or damaged"),
+        (
+            {"train/frog/0000.png": picture(np.zeros((16, 32, 3), np.uint8))},
+            "0000.png: expected a picture of 32x32; got 32x16",
+        ),
         ({"train/frog/0000.png": bytes(2 << 20)}, "claims 2,097,152 bytes"),
     ],
 )
@@ -297,13 +302,110 @@ def test_download_goes_to_the_cache_and_is_checked(
 
 def test_offline_names_the_file_and_its_place(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar, "MIRRORS", ("http://127.0.0.1:1/",))
-    (folder / "cifar-10-batches-py").mkdir()
     lines: list[str] = []
     said = failure(lines.append)
     assert "CIFAR-10: cifar-10-binary.tar.gz could not be downloaded" in said
     assert f"put this file into {tmp_path / 'cache'}" in said
     assert "$DEEPCORE_DATA" in said
-    assert "cifar-10-batches-py is passed over: it holds pickles" in lines[0]
+
+
+# --- pickled batches and CIFAR-100 ------------------------------------------------------------------------------------
+
+
+def pickled(records: np.ndarray, labels: str = "labels", protocol: int = 2, encode: bool = True) -> bytes:
+    """The records as a batch of the archive for Python, as Python 3 or (names as bytes) Python 2 wrote them."""
+    batch = {"data": records[:, 1:], labels: records[:, 0].tolist(), "filenames": ["a.png"] * len(records)}
+    return pickle.dumps({key.encode() if encode else key: value for key, value in batch.items()}, protocol)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_pickled_batches_are_the_same_data(folder: Path, protocol: int, packed: bool) -> None:
+    files = small_files()
+    (folder / "cifar-10-batches-bin").mkdir()
+    for name, content in files.items():
+        (folder / "cifar-10-batches-bin" / name).write_bytes(content)
+    expected = data.load("cifar10", log=refuse)
+    for name in NAMES:
+        (folder / "cifar-10-batches-bin" / name).unlink()
+    (folder / "cifar-10-batches-bin").rmdir()
+    records = {name: np.frombuffer(content, np.uint8).reshape(4, -1) for name, content in files.items()}
+    batches = {name[:-4]: pickled(part, protocol=protocol, encode=packed) for name, part in records.items()}
+    if packed:
+        (folder / "cifar-10-python.tar.gz").write_bytes(tar_of(batches))
+    else:
+        (folder / "cifar-10-batches-py").mkdir()
+        for name, content in batches.items():
+            (folder / "cifar-10-batches-py" / name).write_bytes(content)
+    found = data.load("cifar10", log=refuse)
+    for part, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(part.images, wanted.images)
+        np.testing.assert_array_equal(part.labels, wanted.labels)
+
+
+class Payload:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch /tmp/deepcore-was-here",)
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (pickle.dumps(Payload()), "it asks for posix.system; only plain values"),
+        (pickle.dumps({b"data": Payload()}, 0), "it asks for posix.system"),
+        (pickle.dumps({"data": np.zeros((4, 9)), "labels": [0] * 4}), "it holds an array of f8"),
+        (pickle.dumps({"data": np.zeros((4, 3072), np.uint8)}), "expected data_batch_1 to hold `data`"),
+        (pickle.dumps({"data": np.zeros((4, 3072), np.uint8), "labels": ["a"] * 4}), "expected 4 labels"),
+        (pickle.dumps({"data": np.zeros((4, 3072), np.uint8), "labels": [10] * 4}), "label 10 in record 0"),
+        (pickle.dumps({"data": np.zeros((4, 9), np.uint8), "labels": [1] * 4}), "to hold `data` (4, 3072) uint8"),
+        (pickle.dumps({1, 2}), "it holds the step EMPTY_SET"),
+        (pickle.dumps([1])[:-1], "the pickle is truncated or damaged"),
+        (b"", "the pickle is truncated or damaged"),
+        (b"\x80\x02r\xff\xff\xff\xff.", "the pickle is truncated or damaged"),  # a place in the memo that is huge
+        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x3f.", "the pickle is truncated or damaged"),  # 2^62 bytes
+        (b"\x80\x02(" + b"2" * 200 + b".", "it holds the step DUP"),
+    ],
+)  # fmt: skip
+def test_pickles_that_hold_something_else(folder: Path, batch: bytes, said: str) -> None:
+    place = folder / "cifar-10-batches-py"
+    place.mkdir()
+    for name in NAMES:
+        (place / name[:-4]).write_bytes(batch)
+    assert said in failure()
+    assert not Path("/tmp/deepcore-was-here").exists()
+
+
+@pytest.mark.parametrize("kind", ["binary", "python"])
+def test_cifar_100_has_fine_labels(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar, "RECORDS_100", {"train": 6, "test": 3})
+    files, labels = {}, {}
+    for part, count in (("train", 6), ("test", 3)):
+        records = RNG.integers(0, 100, (count, 3074), dtype=np.uint8)
+        labels[part] = records[:, 1]
+        if kind == "binary":
+            files[f"{part}.bin"] = records.tobytes()
+        else:
+            files[part] = pickled(records[:, 1:], labels="fine_labels")
+    (tmp_path / f"cifar-100-{kind}.tar.gz").write_bytes(tar_of(files))
+    train, test = data.CIFAR100(tmp_path), data.CIFAR100(tmp_path, train=False)
+    assert train.images.shape == (6, 3, 32, 32)
+    assert train.labels.tolist() == labels["train"].tolist()
+    assert test.labels.tolist() == labels["test"].tolist()
+    assert (len(train.classes), train.classes[0], train.classes[-1]) == (100, "apple", "worm")
+
+
+def test_nothing_is_downloaded_unasked(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz is absent, and nothing is downloaded unasked"):
+        data.CIFAR10(tmp_path)
+
+
+def test_archives_that_unpack_to_too_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar_files, "LARGEST_BYTES", 1 << 20)
+    files = {"bomb": bytes(4 << 20)} | small_files()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(tar_of(files))
+    assert "unpacks to more than 1,048,576 bytes" in failure()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(tar_of({f"{i}": b"" for i in range(200)}))
+    assert "more than 100 files" in failure()
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ class TorchCompile(Torch):
     def skips(self, spec: Spec) -> str:
         if spec.program == "op":
             return "torch.compile takes whole models; an op of its own is that of torch"
+        if spec.program == "pictures":
+            return "its loader is that of torch"
         return super().skips(spec)
 
     def opening(self, threads: int) -> str:

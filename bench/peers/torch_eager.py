@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,14 @@ class Torch(Framework):
     def numpy(self, tensor: Any) -> np.ndarray:
         tensor = tensor.detach()
         return (tensor.float() if tensor.dtype == self.top.bfloat16 else tensor).numpy()  # NumPy has no bfloat16
+
+    def pictures(self, path: Path, folder: str, batch: int, workers: int) -> Any:
+        from torch.utils.data import DataLoader
+
+        from deepcore.bench.packed import PackedPictures
+
+        dataset: Any = PackedPictures(path, folder)
+        return DataLoader(dataset, batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
     def model(self, build: Callable[..., Any], weights: Mapping[str, np.ndarray]) -> Any:
         model = build(self.nn, self.F, False)

@@ -7,33 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepcore.data.dataset import ArrayDataset, Splits
-from deepcore.data.loader import DataLoader
-from deepcore.data.transforms import Normalize, RandomAffine, to_float
+from deepcore.data import text, transforms
+from deepcore.data.combining import ConcatDataset, Subset, TensorDataset, k_fold, random_split
+from deepcore.data.dataset import ArrayDataset, Dataset, IterableDataset, Splits
+from deepcore.data.image_folder import ImageFolder
+from deepcore.data.loading.collate import default_collate
+from deepcore.data.loading.loader import DataLoader
+from deepcore.data.loading.streams import sample_generator
+from deepcore.data.named import CIFAR10, CIFAR100, KMNIST, MNIST, FashionMNIST
+from deepcore.data.tables import CSVDataset, load_arrays
+from deepcore.data.text import TextWindows, Vocabulary
+from deepcore.data.transforms import *  # noqa: F403
 from deepcore.errors import ConfigError, nearest
 
+Log = Callable[[str], None]
 
-def _digits(log: Callable[[str], None]) -> Splits:
+
+def _digits(log: Log) -> Splits:
     from deepcore.data.digits import load_digits
 
     return load_digits()
 
 
-def _mnist(log: Callable[[str], None]) -> Splits:
+def _mnist(log: Log) -> Splits:
     from deepcore.data.mnist import load_mnist
 
-    return load_mnist(log=log)
+    return load_mnist(log)
 
 
-def _cifar10(log: Callable[[str], None]) -> Splits:
+def _fashion_mnist(log: Log) -> Splits:
+    from deepcore.data.mnist_like import FASHION_MNIST, load_mnist_like
+
+    return load_mnist_like(FASHION_MNIST, log)
+
+
+def _kmnist(log: Log) -> Splits:
+    from deepcore.data.mnist_like import KMNIST, load_mnist_like
+
+    return load_mnist_like(KMNIST, log)
+
+
+def _cifar10(log: Log) -> Splits:
     from deepcore.data.cifar import load_cifar10
 
-    return load_cifar10(log=log)
+    return load_cifar10(log)
 
 
-LOADERS: dict[str, Callable[[Callable[[str], None]], Splits]] = {
+def _cifar100(log: Log) -> Splits:
+    from deepcore.data.cifar import load_cifar100
+
+    return load_cifar100(log)
+
+
+LOADERS: dict[str, Callable[[Log], Splits]] = {
     "cifar10": _cifar10,
+    "cifar100": _cifar100,
     "digits": _digits,
+    "fashion-mnist": _fashion_mnist,
+    "kmnist": _kmnist,
     "mnist": _mnist,
 }
 """Data sets by name; each loader takes a function that shows one line to the user."""
@@ -58,4 +89,32 @@ def load(name: str, log: Callable[[str], None] = print) -> Splits:
     return LOADERS[name](log)
 
 
-__all__ = ["ArrayDataset", "DataLoader", "Normalize", "RandomAffine", "Splits", "load", "names", "to_float"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "KMNIST",
+    "MNIST",
+    "ArrayDataset",
+    "CSVDataset",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "FashionMNIST",
+    "ImageFolder",
+    "IterableDataset",
+    "Splits",
+    "Subset",
+    "TensorDataset",
+    "TextWindows",
+    "Vocabulary",
+    "default_collate",
+    "k_fold",
+    "load",
+    "load_arrays",
+    "names",
+    "random_split",
+    "sample_generator",
+    "text",
+    "transforms",
+    *transforms.__all__,
+]

@@ -1,159 +1,123 @@
-"""CIFAR-10 (Krizhevsky 2009): from its official binary archive, or from a zip of pictures; no pickle is ever read.
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): from their official archives, or from a zip of pictures.
 
-Looked for in `$DEEPCORE_DATA/cifar10`, then in the cache folder; where neither has it, the archive is downloaded.
-
-Format: six files of 10,000 records; a record is one byte of label, then 3072 bytes of pixels, red, green, blue, each
-32 rows of 32 (https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version").
+Looked for in `$DEEPCORE_DATA/cifar10` (or `cifar100`), then in the cache folder; where neither has it, the binary
+archive is downloaded. The archive for Python programs is read too, but never unpickled: see `pickled.py`.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import tarfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from deepcore.data import cifar_files, places
+from deepcore.data.cifar_files import Edition
 from deepcore.data.dataset import ArrayDataset, Splits
 from deepcore.data.download import RemoteFile, Source, download
 from deepcore.data.picture_zip import Arrays, PictureZip, load_decoded
-from deepcore.errors import DataError
 
 Log = Callable[[str], None]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
-RECORD = 1 + 3 * SIDE * SIDE  # bytes
+RECORD = 1 + cifar_files.PIXELS  # bytes
 RECORDS = 10_000  # in each file
 TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
-
 ARCHIVE = RemoteFile("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", archive=True)
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
-UNPACKED = "cifar-10-batches-bin"
 PICTURES = "cifar10-jpg.zip"
 PER_CLASS = {"train": 5000, "test": 1000}
-PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
+
+_NAMES_100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+willow_tree wolf woman worm
+"""
+CLASSES_100 = tuple(_NAMES_100.split())
+ARCHIVE_100 = RemoteFile("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", archive=True)
+RECORDS_100 = {"train": 50_000, "test": 10_000}
+
+
+def _edition() -> Edition:
+    return Edition(
+        "CIFAR-10",
+        CLASSES,
+        ("label",),
+        {"train": dict.fromkeys(TRAIN_FILES, RECORDS), "test": dict.fromkeys(TEST_FILES, RECORDS)},
+        "labels",
+        (ARCHIVE.name, "cifar-10-batches-bin", "cifar-10-python.tar.gz", "cifar-10-batches-py"),
+    )
+
+
+def _edition_100() -> Edition:
+    return Edition(
+        "CIFAR-100",
+        CLASSES_100,
+        ("coarse label", "label"),
+        {part: {f"{part}.bin": count} for part, count in RECORDS_100.items()},
+        "fine_labels",
+        (ARCHIVE_100.name, "cifar-100-binary", "cifar-100-python.tar.gz", "cifar-100-python"),
+    )
 
 
 def cache_folder() -> Path:
-    """`~/.cache/deepcore/cifar10`, or what the operating system has in its place."""
-    import pooch
-
-    return Path(pooch.os_cache("deepcore")) / "cifar10"
+    """Where downloads of CIFAR-10 and its decoded pictures are kept."""
+    return places.cache_folder("cifar10")
 
 
-def folders() -> list[Path]:
-    """Where the data is looked for, in this order."""
-    named = os.environ.get("DEEPCORE_DATA")
-    return ([Path(named).expanduser() / "cifar10"] if named else []) + [cache_folder()]
+def find(root: str | Path | None = None) -> Path | None:
+    """CIFAR-10's archive, the folder that it unpacks to, or the zip of pictures; None where there is none of them."""
+    return _find((*_edition().places, PICTURES), places.folders("cifar10", cache_folder(), root))
 
 
-def find() -> Path | None:
-    """The archive, the folder that it unpacks to, or the zip of pictures; None where there is none of them."""
-    candidates = (folder / name for folder in folders() for name in (ARCHIVE.name, UNPACKED, PICTURES))
-    return next((path for path in candidates if path.exists()), None)
+def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
+    return next((path for folder in folders for name in names if (path := folder / name).exists()), None)
 
 
-def load_cifar10(log: Log = print) -> Splits:
+def load_cifar10(log: Log = print, root: str | Path | None = None, fetch: bool = True) -> Splits:
     """50,000 training and 10,000 test images (N, 3, 32, 32) uint8.
 
-    The archive keeps the official order. A zip of pictures is sorted by class, and where it holds JPEG, its pixels
+    The archives keep the official order. A zip of pictures is sorted by class, and where it holds JPEG, its pixels
     differ a little from the official ones; it is decoded once, then kept in the cache folder.
 
     Raises DataError where the data is absent and cannot be downloaded, or a file is damaged or of another kind.
     """
-    path = find()
+    path = find(root)
+    if path is not None and path.name == PICTURES:
+        layout = PictureZip("CIFAR-10", CLASSES, SIDE, PER_CLASS)
+        arrays = load_decoded(path, layout, cache_folder() / "cifar10-jpg.npz", log)
+        return _splits("cifar10", CLASSES, arrays)
+    folder = places.target("cifar10", cache_folder(), root)
+    return _load("cifar10", _edition(), ARCHIVE, path, folder, log, fetch)
+
+
+def load_cifar100(log: Log = print, root: str | Path | None = None, fetch: bool = True) -> Splits:
+    """50,000 training and 10,000 test images (N, 3, 32, 32) uint8 of 100 classes (the "fine" labels).
+
+    Raises DataError as `load_cifar10` does.
+    """
+    edition, cache = _edition_100(), places.cache_folder("cifar100")
+    path = _find(edition.places, places.folders("cifar100", cache, root))
+    return _load("cifar100", edition, ARCHIVE_100, path, places.target("cifar100", cache, root), log, fetch)
+
+
+def _load(
+    name: str, edition: Edition, archive: RemoteFile, path: Path | None, folder: Path, log: Log, fetch: bool
+) -> Splits:
     if path is None:
-        _note_pickles(log)
-        source = Source("CIFAR-10", (ARCHIVE,), MIRRORS, cache_folder(), megabytes=163)
-        path = download(source, [ARCHIVE], log)[ARCHIVE]
-    arrays = _read(path, log)
+        source = Source(edition.title, (archive,), MIRRORS, folder, megabytes=163)
+        path = download(source, [archive], log, fetch)[archive]
+    return _splits(name, edition.classes, cifar_files.read(path, edition))
+
+
+def _splits(name: str, classes: tuple[str, ...], arrays: Arrays) -> Splits:
     return Splits(
         *(
-            ArrayDataset(arrays[f"{part}_images"], arrays[f"{part}_labels"], CLASSES, f"cifar10 {title} set")
+            ArrayDataset(arrays[f"{part}_images"], arrays[f"{part}_labels"], classes, f"{name} {title} set")
             for part, title in (("train", "training"), ("test", "test"))
         )
     )
-
-
-def _read(path: Path, log: Log) -> Arrays:
-    if path.name == PICTURES:
-        layout = PictureZip("CIFAR-10", CLASSES, SIDE, PER_CLASS)
-        return load_decoded(path, layout, cache_folder() / "cifar10-jpg.npz", log)
-    files = read_folder(path) if path.is_dir() else read_archive(path)
-    return _split("train", [files[name] for name in TRAIN_FILES]) | _split("test", [files[name] for name in TEST_FILES])
-
-
-def read_archive(path: Path) -> dict[str, np.ndarray]:
-    """The records of each file in the tar.gz, by the file's name; nothing is unpacked to the disk."""
-    files = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if name in TRAIN_FILES + TEST_FILES and member.isfile():
-                    _check_size(path, name, member.size)
-                    content = archive.extractfile(member)
-                    assert content is not None  # it is for members that are no files
-                    files[name] = _records(path, name, content.read())
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path}: the archive is truncated or damaged ({error}). Hint: fetch it again.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    return _complete(path, files)
-
-
-def read_folder(path: Path) -> dict[str, np.ndarray]:
-    """The records of each file in the folder that the archive unpacks to, by the file's name."""
-    files = {}
-    for name in TRAIN_FILES + TEST_FILES:
-        if (path / name).is_file():
-            try:
-                _check_size(path, name, (path / name).stat().st_size)
-                files[name] = _records(path, name, (path / name).read_bytes())
-            except OSError as error:
-                raise DataError(f"{path / name}: cannot be read ({error.strerror or error}).") from error
-    return _complete(path, files)
-
-
-def _complete(path: Path, files: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    missing = [name for name in TRAIN_FILES + TEST_FILES if name not in files]
-    if missing:
-        raise DataError(f"{path}: {', '.join(missing)} missing; it must hold the six files of the binary version.")
-    return files
-
-
-def _check_size(path: Path, name: str, size: int) -> None:
-    if size != RECORDS * RECORD:
-        raise DataError(
-            f"{path}: expected {name} of {RECORDS * RECORD:,} bytes ({RECORDS:,} records of {RECORD}); got {size:,}. "
-            "Hint: it is truncated or of another data set; fetch it again."
-        )
-
-
-def _records(path: Path, name: str, content: bytes) -> np.ndarray:
-    """(RECORDS, RECORD) uint8, with every label checked."""
-    _check_size(path, name, len(content))
-    records = np.frombuffer(content, np.uint8).reshape(RECORDS, RECORD)
-    largest = int(records[:, 0].max(initial=0))
-    if largest >= len(CLASSES):
-        row = int(records[:, 0].argmax())
-        raise DataError(f"{path}: {name} has label {largest} in record {row}; labels go from 0 to {len(CLASSES) - 1}.")
-    return records
-
-
-def _split(part: str, files: list[np.ndarray]) -> Arrays:
-    records = np.concatenate(files)
-    images = np.ascontiguousarray(records[:, 1:]).reshape(-1, 3, SIDE, SIDE)
-    return {f"{part}_images": images, f"{part}_labels": records[:, 0].copy()}
-
-
-def _note_pickles(log: Log) -> None:
-    """Says why the edition that Python programs use most is passed over."""
-    for path in (folder / name for folder in folders() for name in PICKLED):
-        if path.exists():
-            log(f"note: {path} is passed over: it holds pickles, and loading a pickle can run any code")

@@ -1,16 +1,48 @@
-"""A labelled image set that fits in memory, checked once when it is made."""
+"""What a data set is, and a labelled image set that fits in memory, checked once when it is made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from deepcore.errors import DataError
 
+if TYPE_CHECKING:
+    from deepcore.data.combining import ConcatDataset
 
-class ArrayDataset:
+
+class Dataset:
+    """Samples by number: a subclass writes `__getitem__(i)` and `__len__`.
+
+    A sample is an array, a number, text, or a tuple, list or dict of them. With `batched = True` the data set also
+    takes a whole array of rows and gives the batch at once, which is quicker. Any object with these two methods will do
+    for a loader; this class adds `first + second`.
+    """
+
+    batched = False
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has to define __getitem__")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} has to define __len__")
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        from deepcore.data.combining import ConcatDataset
+
+        return ConcatDataset([self, other])
+
+
+class IterableDataset:
+    """Samples in the order in which they come: a subclass writes `__iter__`, which starts anew each time."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has to define __iter__")
+
+
+class ArrayDataset(Dataset):
     """Images (N, C, H, W), uint8 or float32, with labels (N,) int64 in [0, len(classes)).
 
     `dataset[i]` is (image, label); an index array gives a whole batch at once.
@@ -21,6 +53,8 @@ class ArrayDataset:
     >>> images.shape, labels.tolist()
     ((2, 1, 8, 8), [0, 1])
     """
+
+    batched = True
 
     def __init__(
         self, images: np.ndarray, labels: Sequence[int] | np.ndarray, classes: Sequence[str], name: str = "data"

@@ -5,19 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from deepcore.data.dataset import ArrayDataset, Splits
+from deepcore.data.transforms.resize import resample_matrix
 
 CLASSES = tuple("0123456789")
 
 
-def bilinear_matrix(size: int, new_size: int) -> np.ndarray:
-    """(new_size, size) float64: rows that resample a line of pixels linearly, pixel centres at i + 0.5, edges held."""
-    centre = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0, size - 1)
-    return np.maximum(0, 1 - np.abs(centre[:, None] - np.arange(size)))
-
-
 def enlarge(images: np.ndarray, size: int) -> np.ndarray:
     """(N, H, W) resampled bilinearly to (N, size, size) float64."""
-    rows, cols = bilinear_matrix(images.shape[1], size), bilinear_matrix(images.shape[2], size)
+    rows, cols = resample_matrix(images.shape[1], size), resample_matrix(images.shape[2], size)
     return rows @ images @ cols.T
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from deepcore.data.idx import CHUNK, open_idx
+from deepcore.data.damage import CHUNK
+from deepcore.data.idx import open_idx
 from deepcore.errors import DataError
 
 TIMEOUT_S = 30
@@ -71,11 +72,15 @@ class Bar:
         self._progress.stop()
 
 
-def download(source: Source, missing: Sequence[RemoteFile], log: Callable[[str], None]) -> dict[RemoteFile, Path]:
+def download(
+    source: Source, missing: Sequence[RemoteFile], log: Callable[[str], None], fetch: bool = True
+) -> dict[RemoteFile, Path]:
     """Fetches files into the source's folder; files that are complete stay, so a broken download goes on from there.
 
-    Raises DataError that names all files and their place when no mirror can be reached.
+    Raises DataError that names all files and their place when no mirror can be reached, or `fetch` is False.
     """
+    if not fetch:
+        raise DataError(_message(source, missing[0], "is absent, and nothing is downloaded unasked", []))
     what = f"{len(missing)} of {len(source.files)} files are missing; downloading them"
     if len(source.files) == 1:
         what = f"{source.files[0].served} is missing; downloading it"
@@ -103,7 +108,7 @@ def _from_any_mirror(source: Source, file: RemoteFile) -> Path:
             return _fetch(file, mirror, source.folder)
         except Exception as error:  # requests, urllib3, pooch and the disk each raise their own kinds
             failures.append(f"{mirror}: {_short(error)}")
-    raise DataError(_offline_message(source, file, failures))
+    raise DataError(_message(source, file, "could not be downloaded", failures))
 
 
 def _fetch(file: RemoteFile, mirror: str, target: Path) -> Path:
@@ -144,12 +149,12 @@ def _short(error: Exception) -> str:
     return text if len(text) <= 120 else f"{type(error).__name__}: {text[:100]}..."
 
 
-def _offline_message(source: Source, file: RemoteFile, failures: Sequence[str]) -> str:
+def _message(source: Source, file: RemoteFile, what: str, failures: Sequence[str]) -> str:
     names = "\n".join(f"    {f.served}" for f in source.files)
     count = {1: "this file", 4: "these four files"}.get(len(source.files), f"these {len(source.files)} files")
     packing = "" if file.archive else " (plain or .gz)"
     return (
-        f"{source.title}: {file.served} could not be downloaded.\n"
+        f"{source.title}: {file.served} {what}.\n"
         + "".join(f"  {failure}\n" for failure in failures)
         + f"Hint: put {count}{packing} into {source.folder},\n"
         f"  or into a folder `{source.folder.name}` inside $DEEPCORE_DATA:\n{names}\n"

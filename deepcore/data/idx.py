@@ -9,16 +9,16 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from deepcore.data.damage import CHUNK, reading
 from deepcore.errors import DataError
 
 UINT8 = 0x08
-CHUNK = 1 << 20
+LARGEST_BYTES = 1 << 30  # of the values; the largest set in this format that is passed around has 0.6 GB
 
 
 def open_idx(path: Path) -> BinaryIO:
@@ -35,22 +35,19 @@ def read_idx(path: str | Path, rank: int) -> np.ndarray:
     Raises DataError for a missing, truncated or damaged file, another magic number, trailing bytes.
     """
     path = Path(path)
-    try:
-        with open_idx(path) as file:
-            return _read(file, path, rank)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: the gzip file is truncated or damaged ({error}). Hint: fetch it again.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    with reading(path, "gzip file"), open_idx(path) as file:
+        return _read(file, path, rank)
 
 
 def _read(file: BinaryIO, path: Path, rank: int) -> np.ndarray:
     shape = _header(file, path, rank)
     want = math.prod(shape)
-    data = _read_at_most(file, want + 1)
-    if len(data) < want:
-        raise DataError(f"{path}: truncated; the header says {want:,} bytes {shape}, the file holds {len(data):,}.")
-    if len(data) > want:
+    data, count = _read_at_most(file, min(want, LARGEST_BYTES) + 1)
+    if count > LARGEST_BYTES:
+        raise DataError(f"{path}: holds more than {LARGEST_BYTES:,} bytes, too much for a file of this kind.")
+    if count < want:
+        raise DataError(f"{path}: truncated; the header says {want:,} bytes {shape}, the file holds {count:,}.")
+    if count > want:
         raise DataError(f"{path}: bytes follow the {want:,} that the header announces {shape}; the file is damaged.")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
@@ -71,11 +68,14 @@ def _header(file: BinaryIO, path: Path, rank: int) -> tuple[int, ...]:
     return struct.unpack(f">{rank}I", sizes)
 
 
-def _read_at_most(file: BinaryIO, count: int) -> bytearray:
-    data = bytearray()
-    while len(data) < count:
-        chunk = file.read(min(CHUNK, count - len(data)))
+def _read_at_most(file: BinaryIO, most: int) -> tuple[bytearray, int]:
+    """The bytes that are left, and how many; where there could be more than a file may have, they are only counted."""
+    data, count = bytearray(), 0
+    while count < most:
+        chunk = file.read(min(CHUNK, most - count))
         if not chunk:
             break
-        data += chunk
-    return data
+        count += len(chunk)
+        if most <= LARGEST_BYTES:
+            data += chunk
+    return data, count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import zipfile
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepcore.data.damage import read_member, reading
+from deepcore.data.picture import decode_picture
 from deepcore.errors import DataError, nearest
 
 Log = Callable[[str], None]
@@ -62,15 +63,10 @@ def load_decoded(path: Path, layout: PictureZip, cache: Path, log: Log) -> Array
 
 def decode(path: Path, layout: PictureZip) -> Arrays:
     """The arrays of `load_decoded`, from the zip itself."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive, path, layout)
-            with _progress(layout.title, layout.pictures) as advance:
-                return _decode_all(archive, members, path, layout, advance)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: not a whole zip file ({error}). Hint: fetch it again.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    with reading(path, "zip"), zipfile.ZipFile(path) as archive:
+        members = _members(archive, path, layout)
+        with _progress(layout.title, layout.pictures) as advance:
+            return _decode_all(archive, members, path, layout, advance)
 
 
 def _members(archive: zipfile.ZipFile, path: Path, layout: PictureZip) -> dict[tuple[str, str], list[zipfile.ZipInfo]]:
@@ -119,20 +115,10 @@ def _decode_all(
 
 
 def _decode_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, side: int) -> np.ndarray:
-    from PIL import Image
-
-    if member.file_size > LARGEST_BYTES:
-        raise DataError(
-            f"{path}: {member.filename} claims {member.file_size:,} bytes, too much for a picture this small."
-        )
-    try:
-        with Image.open(io.BytesIO(archive.read(member)), formats=("JPEG", "PNG")) as image:
-            size = image.size
-            if size == (side, side):
-                return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (*DAMAGE, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: {member.filename} cannot be read as a picture ({error}).") from error
-    raise DataError(f"{path}: expected pictures of {side}x{side}; {member.filename} has {size[0]}x{size[1]}.")
+    what = f"{path}: {member.filename}"
+    with reading(what, "picture", hint=""):
+        content = read_member(archive, member, LARGEST_BYTES)
+    return decode_picture(content, what, size=(side, side), exact=True)
 
 
 @contextlib.contextmanager
