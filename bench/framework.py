@@ -233,7 +233,7 @@ class Device(Framework):
 
 def _absent_data(name: str) -> str:
     """Why the files of a data set cannot be read; "" where they are here, so that nothing will be downloaded."""
-    from deepcore.data import cifar, mnist
+    from deepcore.data.sets import cifar, mnist
 
     here = {"mnist": lambda: all(mnist.find(file) for file in mnist.FILES), "cifar10": lambda: cifar.find() is not None}
     if here.get(name, lambda: True)():

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from deepcore import data, models
-from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine, mnist
-from deepcore.data.idx import read_idx
+from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine
+from deepcore.data.reading.idx import read_idx
+from deepcore.data.sets import mnist
 from deepcore.errors import ConfigError, DataError, DeepcoreError, DeviceError, RunError
 from deepcore.train import RunFolder, TrainConfig, Trainer, checkpoint, device, job
 from deepcore.train.config import read_toml

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from deepcore import data
-from deepcore.data import cifar, cifar_files, picture_zip
-from deepcore.data.download import RemoteFile
+from deepcore.data.reading import cifar_files, picture_zip
+from deepcore.data.reading.download import RemoteFile
+from deepcore.data.sets import cifar
 from deepcore.errors import DataError
 
 RNG = np.random.default_rng(0)

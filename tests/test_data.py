@@ -16,9 +16,10 @@ import pytest
 
 import deepcore as dc
 from deepcore import data
-from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine, digits, mnist, to_float
-from deepcore.data.download import unpacked_md5
-from deepcore.data.idx import read_idx
+from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine, to_float
+from deepcore.data.reading.download import unpacked_md5
+from deepcore.data.reading.idx import read_idx
+from deepcore.data.sets import digits, mnist
 
 RNG = np.random.default_rng(0)
 

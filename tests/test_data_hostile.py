@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 
 import file_damage
-from deepcore.data import CSVDataset, ImageFolder, cifar_files, load_arrays, picture_zip, text
-from deepcore.data.cifar_files import Edition
-from deepcore.data.idx import read_idx
-from deepcore.data.pickled import read_pickle
-from deepcore.data.picture import decode_picture
+from deepcore.data import CSVDataset, ImageFolder, load_arrays, text
+from deepcore.data.reading import cifar_files, picture_zip
+from deepcore.data.reading.cifar_files import Edition
+from deepcore.data.reading.idx import read_idx
+from deepcore.data.reading.pickled import read_pickle
+from deepcore.data.reading.picture import decode_picture
 from deepcore.errors import DeepcoreError
 from test_data import idx_bytes
 

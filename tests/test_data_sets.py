@@ -16,7 +16,8 @@ import pytest
 
 import deepcore as dc
 from deepcore import data
-from deepcore.data import CSVDataset, DataLoader, ImageFolder, TextWindows, Vocabulary, load_arrays, places, text
+from deepcore.data import CSVDataset, DataLoader, ImageFolder, TextWindows, Vocabulary, load_arrays, text
+from deepcore.data.reading import places
 from deepcore.errors import ConfigError, DataError, IndexRangeError
 from test_data import small_mnist
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from deepcore.data import text, transforms
 from deepcore.data.combining import ConcatDataset, Subset, TensorDataset, k_fold, random_split
 from deepcore.data.dataset import ArrayDataset, Dataset, IterableDataset, Splits
-from deepcore.data.image_folder import ImageFolder
 from deepcore.data.loading.collate import default_collate
 from deepcore.data.loading.loader import DataLoader
 from deepcore.data.loading.streams import sample_generator
-from deepcore.data.named import CIFAR10, CIFAR100, KMNIST, MNIST, FashionMNIST
-from deepcore.data.tables import CSVDataset, load_arrays
+from deepcore.data.reading.tables import CSVDataset, load_arrays
+from deepcore.data.sets.image_folder import ImageFolder
+from deepcore.data.sets.named import CIFAR10, CIFAR100, KMNIST, MNIST, FashionMNIST
 from deepcore.data.text import TextWindows, Vocabulary
 from deepcore.data.transforms import *  # noqa: F403
 from deepcore.errors import ConfigError, nearest
@@ -24,37 +24,37 @@ Log = Callable[[str], None]
 
 
 def _digits(log: Log) -> Splits:
-    from deepcore.data.digits import load_digits
+    from deepcore.data.sets.digits import load_digits
 
     return load_digits()
 
 
 def _mnist(log: Log) -> Splits:
-    from deepcore.data.mnist import load_mnist
+    from deepcore.data.sets.mnist import load_mnist
 
     return load_mnist(log)
 
 
 def _fashion_mnist(log: Log) -> Splits:
-    from deepcore.data.mnist_like import FASHION_MNIST, load_mnist_like
+    from deepcore.data.sets.mnist_like import FASHION_MNIST, load_mnist_like
 
     return load_mnist_like(FASHION_MNIST, log)
 
 
 def _kmnist(log: Log) -> Splits:
-    from deepcore.data.mnist_like import KMNIST, load_mnist_like
+    from deepcore.data.sets.mnist_like import KMNIST, load_mnist_like
 
     return load_mnist_like(KMNIST, log)
 
 
 def _cifar10(log: Log) -> Splits:
-    from deepcore.data.cifar import load_cifar10
+    from deepcore.data.sets.cifar import load_cifar10
 
     return load_cifar10(log)
 
 
 def _cifar100(log: Log) -> Splits:
-    from deepcore.data.cifar import load_cifar100
+    from deepcore.data.sets.cifar import load_cifar100
 
     return load_cifar100(log)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deepcore.data.damage import read_whole
-from deepcore.data.tables import decoded
+from deepcore.data.reading.damage import read_whole
+from deepcore.data.reading.tables import decoded
 
 LARGEST_BYTES = 2 << 30
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")

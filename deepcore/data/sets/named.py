@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcore.data import cifar, mnist, mnist_like
 from deepcore.data.dataset import ArrayDataset, Splits
+from deepcore.data.sets import cifar, mnist, mnist_like
 
 
 class _Named(ArrayDataset):

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from deepcore.data.damage import CHUNK, reading
+from deepcore.data.reading.damage import CHUNK, reading
 from deepcore.errors import DataError
 
 UINT8 = 0x08

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepcore.data.damage import Bounded, read_whole, reading
-from deepcore.data.pickled import read_pickle
+from deepcore.data.reading.damage import Bounded, read_whole, reading
+from deepcore.data.reading.pickled import read_pickle
 from deepcore.errors import DataError
 
 SIDE = 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcore.data import places
 from deepcore.data.dataset import Splits
-from deepcore.data.download import RemoteFile
-from deepcore.data.idx_set import IdxSet, load_idx_set
+from deepcore.data.reading import places
+from deepcore.data.reading.download import RemoteFile
+from deepcore.data.reading.idx_set import IdxSet, load_idx_set
 
 
 def _files(*md5: str) -> tuple[RemoteFile, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcore.data import idx_set, places
 from deepcore.data.dataset import Splits
-from deepcore.data.download import RemoteFile
+from deepcore.data.reading import idx_set, places
+from deepcore.data.reading.download import RemoteFile
 
 CLASSES = tuple("0123456789")
 SIDE = 28

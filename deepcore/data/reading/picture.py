@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.data.damage import reading
+from deepcore.data.reading.damage import reading
 from deepcore.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deepcore.data import cifar_files, places
-from deepcore.data.cifar_files import Edition
 from deepcore.data.dataset import ArrayDataset, Splits
-from deepcore.data.download import RemoteFile, Source, download
-from deepcore.data.picture_zip import Arrays, PictureZip, load_decoded
+from deepcore.data.reading import cifar_files, places
+from deepcore.data.reading.cifar_files import Edition
+from deepcore.data.reading.download import RemoteFile, Source, download
+from deepcore.data.reading.picture_zip import Arrays, PictureZip, load_decoded
 
 Log = Callable[[str], None]
 

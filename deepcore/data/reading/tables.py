@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from deepcore.data.combining import TensorDataset
-from deepcore.data.damage import read_whole, reading
+from deepcore.data.reading.damage import read_whole, reading
 from deepcore.errors import DataError, message, nearest
 
 LARGEST_BYTES = 4 << 30

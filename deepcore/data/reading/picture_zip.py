@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepcore.data.damage import read_member, reading
-from deepcore.data.picture import decode_picture
+from deepcore.data.reading.damage import read_member, reading
+from deepcore.data.reading.picture import decode_picture
 from deepcore.errors import DataError, nearest
 
 Log = Callable[[str], None]

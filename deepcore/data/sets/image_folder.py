@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.data.damage import read_member, read_whole, reading
 from deepcore.data.dataset import Dataset
-from deepcore.data.picture import LARGEST_BYTES, SUFFIXES, decode_picture
+from deepcore.data.reading.damage import read_member, read_whole, reading
+from deepcore.data.reading.picture import LARGEST_BYTES, SUFFIXES, decode_picture
 from deepcore.errors import ConfigError, DataError, message, nearest
 
 MODES = ("RGB", "L")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from deepcore.data.damage import CHUNK
-from deepcore.data.idx import open_idx
+from deepcore.data.reading.damage import CHUNK
+from deepcore.data.reading.idx import open_idx
 from deepcore.errors import DataError
 
 TIMEOUT_S = 30

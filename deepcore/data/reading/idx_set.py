@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from deepcore.data.dataset import ArrayDataset, Splits
-from deepcore.data.download import RemoteFile, Source, download
-from deepcore.data.idx import read_idx
+from deepcore.data.reading.download import RemoteFile, Source, download
+from deepcore.data.reading.idx import read_idx
 from deepcore.errors import DataError
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepcore.data.damage import reading
+from deepcore.data.reading.damage import reading
 from deepcore.errors import DataError
 
 UINT8 = ("u1", "|u1", "uint8", "B")
