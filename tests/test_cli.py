@@ -77,7 +77,7 @@ def test_train_prints_figures_and_leaves_a_run_folder(capsys: pytest.CaptureFixt
     assert "images/s" in lines[2]
     assert re.fullmatch(r"test accuracy \d+\.\d\d %", lines[-1])
     folder = tmp_path / "runs" / "lenet-digits-001"
-    assert len(list(folder.iterdir())) == 7
+    assert len(list(folder.iterdir())) == 8
     assert run("train", "--epochs", "1", "--device", "cpu") == 0
     assert (tmp_path / "runs" / "lenet-digits-002").is_dir()
 
@@ -228,7 +228,7 @@ def start_and_interrupt(tmp_path: Path, *arguments: str) -> subprocess.Completed
         env=PLAIN,
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "run" / "checkpoints" / "best.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -9,18 +9,18 @@ from typing import Any
 
 from rich.console import Console
 
-from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR
+from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR, STOPPED
 from deepcore.errors import ConfigError, DeepcoreError
-from deepcore.train import job, progress
+from deepcore.train import Progress, job
 from deepcore.train.config import TrainConfig, read_toml
 from deepcore.train.interrupt import stop_on_signals
 
 
 def train_command(given: Mapping[str, Any], out: Path | None, config: Path | None, resume: Path | None) -> int:
-    """Trains with the `given` options and returns the exit code: 0, or 130 after Ctrl-C."""
+    """Trains with the `given` options and returns the exit code: 0, 130 after Ctrl-C, 3 at a limit."""
     console = Console()
     say = _sayer(console)
-    callbacks = [progress.make(console)]
+    callbacks = [Progress(console)]
     if resume is not None:
         _refuse_others(given, out, config)
         prepared = job.resume(resume, given.get("device"), say, callbacks)
@@ -39,9 +39,10 @@ def _run(prepared: job.Job, say: Callable[[str], None]) -> int:
         with stop_on_signals() as stop_request:
             finished = trainer.train(stop_request)
         if not finished:
-            say(f"stopped after step {trainer.step} of {trainer.total_steps}; all is saved. {_way_on(prepared)}")
-            return INTERRUPTED
-        result = job.finish(prepared)
+            why = f": {trainer.stopped}" if trainer.stopped else ""
+            say(f"stopped after step {trainer.step} of {trainer.total_steps}{why}; all is saved. {_way_on(prepared)}")
+            return STOPPED if trainer.stopped else INTERRUPTED
+        result = job.finish(prepared, say)
     except KeyboardInterrupt:
         say(f"stopped at once. {_way_on(prepared)}")
         return INTERRUPTED

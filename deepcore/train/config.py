@@ -47,6 +47,19 @@ class TrainConfig:
     degrees: float = 10.0  # random turn of the training images
     scale: float = 0.1  # random change of size, fraction
     translate: float = 0.06  # random shift, fraction of the side
+    schedule: str = "one_cycle"
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    accumulate: int = 1
+    ema: float = 0.0
+    save_every: int = 0
+    keep: int = 2
+    monitor: str = "test_accuracy"
+    patience: int = 0
+    max_minutes: float = 0.0
+    max_memory: int = 0
+    tensorboard: bool = False
+    workers: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -135,6 +148,8 @@ def _typed(name: str, value: Any, kind: str) -> Any:
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind == "str" and isinstance(value, str):
+        return value
+    if kind == "bool":
         return value
     expected = {"float": "a number", "int": "a whole number", "str": "a text"}[kind]
     raise ConfigError(f"{name}: expected {expected}; got {value!r}.")
