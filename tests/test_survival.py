@@ -409,6 +409,33 @@ def test_run_that_was_killed_before_its_first_checkpoint_begins_anew(few: None, 
     assert resumed.trainer.train()
 
 
+def test_settings_that_were_changed_are_said(few: None, tmp_path: Path) -> None:
+    config = TrainConfig.resolve({"epochs": 2, "batch_size": 50, "device": "numpy"})
+    started = job.start(config, tmp_path / "run", say=quiet)
+    started.trainer.train(lambda: True)
+    text = started.run.config.read_text()
+    started.run.config.write_text(text.replace("batch_size = 50", "batch_size = 25"))
+    with pytest.raises(RunError, match="batch_size was 50 and is 25 now; a run goes on with its own settings"):
+        job.resume(tmp_path / "run", say=quiet)
+
+
+def test_two_trainings_in_one_folder(tmp_path: Path) -> None:
+    first, second = everything(tmp_path), everything(tmp_path)
+    said = []
+
+    def other() -> bool:
+        if first.step == 3:
+            second.resume(tmp_path)
+            with pytest.raises(RunError) as caught:
+                second.train()
+            said.append(str(caught.value))
+        return first.step == 3
+
+    first.train(other)
+    assert said == [f"another training is running in {tmp_path}. Hint: wait for it, or stop it first."]
+    assert second.train()
+
+
 # --- kill -9 ----------------------------------------------------------------------------------------------------------
 
 KILLS = 20

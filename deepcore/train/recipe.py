@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from deepcore import functional as F
 from deepcore import models, optim
 from deepcore.data import DataLoader, Normalize, RandomAffine, Splits
 from deepcore.devices import device as use_device
+from deepcore.errors import DataError
 from deepcore.nn import Module, Parameter
 from deepcore.optim import lr_scheduler
 from deepcore.random import Generator, manual_seed
@@ -82,6 +84,18 @@ class ImageTrainer(Trainer):
         """From now on keeps figures and checkpoints in this folder."""
         self.run = run
         self.use(make_keepers(self.config, run))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The trainer's, and the settings."""
+        return super().state_dict() | {"config": asdict(self.config)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state. Raises DataError where it is of other settings, but for the device."""
+        super().load_state_dict(state)
+        saved = dict(state["config"])
+        for name, value in asdict(self.config).items():
+            if name != "device" and saved.get(name, value) != value:
+                raise DataError(f"{name} was {saved[name]!r} and is {value!r} now; a run goes on with its own settings")
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of training and test."""

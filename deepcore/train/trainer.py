@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ Batch = tuple[Any, ...]
 # Steps after which the losses are fetched though nobody asked: what waits to be read stays small.
 READ_EVERY = 100
 
+FORMAT = 1  # of what state_dict returns
 ARRAYS = (np.ndarray, np.generic, int, float, list)  # parts of a batch that become tensors
 COUNTERS = ("epoch", "step", "updates", "position", "pending", "done", "seconds")
 
@@ -129,8 +131,8 @@ class Trainer:
         Raises RunError where the loss is no longer a number, or a checkpoint cannot be written.
         """
         self.stopped = None
-        self._tell("on_start")
         try:
+            self._tell("on_start")
             while not self.finished:
                 self._run_epoch(should_stop)
                 if self.stopped is not None:
@@ -305,6 +307,7 @@ class Trainer:
         self.read_meter()
         loader, transform = self.train_loader, self.transform
         return {
+            "about": {"deepcore": version("deepcore"), "format": FORMAT},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "gradients": self._gradients(),
@@ -324,6 +327,10 @@ class Trainer:
 
         Raises DataError where a callback has a state and is not there, or the other way round.
         """
+        if state["about"]["format"] != FORMAT:
+            raise DataError(
+                f"it is of format {state['about']['format']}, written by deepcore {state['about']['deepcore']}"
+            )
         callbacks = self._named_callbacks()
         expected = [name for name, callback in callbacks.items() if callback.state_dict()]
         for name in state["callbacks"]:

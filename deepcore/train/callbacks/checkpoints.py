@@ -46,15 +46,36 @@ class Checkpoints(Callback):
         self.best = None if monitor is None else Best(monitor, mode)
         self.best_step = -1
         self._saved: tuple[int, int] | None = None
+        self._held: int | None = None
 
     def on_start(self, trainer: Trainer) -> None:
         with _folder_errors(self.run.checkpoints):
             self.run.checkpoints.mkdir(parents=True, exist_ok=True)
+        self._lock()
         self.run.clear_leftovers()
         self._clear_newer(trainer)
         trainer.way_on = self._way_on(trainer.saved_step)
         if self.best_step > 0 and self.best_step == trainer.step:  # killed between the checkpoint and the link to it
             self._link_best(self.best_step)
+
+    def _lock(self) -> None:
+        """Holds the folder for this training, as long as its process lives. Raises RunError where another one has it."""
+        import fcntl
+
+        self._held = os.open(self.run.checkpoints, os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"another training is running in {self.run}. Hint: wait for it, or stop it first."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+
+    def on_end(self, trainer: Trainer) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def _clear_newer(self, trainer: Trainer) -> None:
         """Deletes the damaged checkpoints beyond the one that is gone on from; refuses those of another training."""

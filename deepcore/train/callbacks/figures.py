@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -72,7 +73,8 @@ class MetricsJSON(Callback):
         self._write()
 
     def on_end(self, trainer: Trainer) -> None:
-        self._write()
+        with contextlib.suppress(RunError):  # a training that ends because the disk is full has said so
+            self._write()
 
     def _write(self) -> None:
         if not self._waiting:
