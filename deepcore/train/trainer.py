@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -304,10 +303,12 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, and the figures of the epochs so far."""
+        from deepcore import __version__
+
         self.read_meter()
         loader, transform = self.train_loader, self.transform
         return {
-            "about": {"deepcore": version("deepcore"), "format": FORMAT},
+            "about": {"deepcore": __version__, "format": FORMAT},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "gradients": self._gradients(),

@@ -59,16 +59,15 @@ class Checkpoints(Callback):
             self._link_best(self.best_step)
 
     def _lock(self) -> None:
-        """Holds the folder for this training, as long as its process lives. Raises RunError where another one has it."""
+        """Holds the folder as long as this process lives and trains. Raises RunError where another one has it."""
         import fcntl
 
         self._held = os.open(self.run.checkpoints, os.O_RDONLY)
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"another training is running in {self.run}. Hint: wait for it, or stop it first."
-            ) from error
+        except BlockingIOError:
+            said = f"another training is running in {self.run}. Hint: wait for it, or stop it first."
+            raise RunError(said) from None
         except OSError:  # a file system without locks
             pass
 
