@@ -389,6 +389,7 @@ def tiny_trainer(run: RunFolder) -> ImageTrainer:
 def test_full_disk_in_the_middle_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder.create(tmp_path / "run")
     trainer = tiny_trainer(run)
+    run.config.touch()
     real, full = os.fsync, []
 
     def fsync(handle: int) -> None:

@@ -66,7 +66,7 @@ def everything(folder: Path, device: str = "cpu", every: int = 1) -> Trainer:
     dc.manual_seed(3)
     np.random.seed(5)
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(144, 3)
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(144, 3)
     ).to(device)
 
     def loss(output: dc.Tensor, target: dc.Tensor) -> dc.Tensor:
@@ -356,7 +356,7 @@ def test_every_setting_of_the_command_survives(few: None, schedule: str, tmp_pat
     given = {
         "epochs": 3,
         "batch_size": 16,
-        "device": "numpy",
+        "device": "cpu",
         "schedule": schedule,
         "clip_norm": 1.0,
         "clip_value": 0.5,
@@ -372,17 +372,17 @@ def test_every_setting_of_the_command_survives(few: None, schedule: str, tmp_pat
     config = TrainConfig.resolve(given)
     undisturbed = job.start(config, tmp_path / "whole", say=quiet)
     assert undisturbed.trainer.train()
-    expected = job.finish(undisturbed, quiet)
+    job.save_model(*undisturbed)
     stopped = job.start(config, tmp_path / "run", say=quiet)
     assert not stopped.trainer.train(lambda: stopped.trainer.step == 9)
     resumed = job.resume(tmp_path / "run", say=quiet)
     assert resumed.trainer.train()
-    assert job.finish(resumed, quiet)[:2] == expected[:2]
+    job.save_model(*resumed)
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "run")]
     assert models[0] == models[1]
     rates = [row["lr"] for row in resumed.trainer.rows]
     assert rates == [row["lr"] for row in undisturbed.trainer.rows]
-    assert (len(set(rates)) == 1) == (schedule == "constant")
+    assert (len(set(rates)) == 1) == (schedule in ("constant", "plateau"))  # three epochs are too few for a plateau
 
 
 def test_early_stopping_takes_the_best_epoch(few: None, tmp_path: Path) -> None:
@@ -474,10 +474,10 @@ device = "{device}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["cpu", "numpy"])
-def test_twenty_kills_at_random_moments(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("trained_on", ["cpu", "numpy"])
+def test_twenty_kills_at_random_moments(trained_on: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """kill -9, again and again: the model at the end is that of a training that nothing disturbed, bit for bit."""
-    (tmp_path / "settings.toml").write_text(SETTINGS.format(device=device))
+    (tmp_path / "settings.toml").write_text(SETTINGS.format(device=trained_on))
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "TERM": "dumb"}
 
     def start(*arguments: str) -> subprocess.Popen[str]:
@@ -527,11 +527,9 @@ def test_twenty_kills_at_random_moments(device: str, tmp_path: Path, capsys: pyt
     out, _ = start("--resume", "run").communicate(timeout=300)
     assert "test accuracy" in out, out
     same = (tmp_path / "whole" / "model.safetensors").read_bytes() == run.model.read_bytes()
+    facts = f"{kills} kills, {during_write} of them in the middle of a write, newest checkpoints then {at_steps}"
     with capsys.disabled():
-        print(
-            f"\n{device}: {kills} kills, {during_write} of them in the middle of a write, newest checkpoints then of "
-            f"steps {at_steps}; trainings that ended meanwhile: {ended}; the models are the same: {same}"
-        )
+        print(f"\n{trained_on}: {facts}; {ended} trainings ended meanwhile; the models are the same: {same}")
     assert same
     assert during_write >= KILLS // 4
 

@@ -1,7 +1,6 @@
 """Weights and training state in safetensors files: arrays as tensors, everything else as JSON in the metadata.
 
-A file carries the SHA-256 of its content, so that a single changed bit is noticed; one that other programs wrote has
-none and is read as it is. Nothing in it can run code.
+A file carries the SHA-256 of its content, so that a single changed bit is noticed. Nothing in it can run code.
 """
 
 from __future__ import annotations
@@ -131,8 +130,10 @@ def load_model(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def _write(path: Path, arrays: dict[str, np.ndarray], values: Any) -> None:
     from safetensors.numpy import save as to_bytes
 
-    text = json.dumps(values)
-    content = to_bytes(arrays, metadata={KEY: text, DIGEST: _digest(arrays, text)})
+    # One entry of metadata: safetensors writes several in no fixed order, and equal states shall be equal files.
+    document = (values if isinstance(values, dict) else {"value": values}) | {DIGEST: ""}
+    document[DIGEST] = _digest(arrays, json.dumps(document))
+    content = to_bytes(arrays, metadata={KEY: json.dumps(document)})
     write_atomic(path, lambda file: file.write(content))
 
 
@@ -147,10 +148,12 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            metadata = file.metadata() or {}
-        if DIGEST in metadata and metadata[DIGEST] != _digest(arrays, metadata[KEY]):
+            document = json.loads((file.metadata() or {})[KEY])
+        digest = document[DIGEST]
+        if digest != _digest(arrays, json.dumps(document | {DIGEST: ""})):
             raise ValueError("its content is not what was written: the checksum differs")
-        return arrays, json.loads(metadata[KEY])
+        del document[DIGEST]
+        return arrays, document["value"] if list(document) == ["value"] else document
     except (SafetensorError, OSError, MemoryError, *MALFORMED) as error:
         raise RunError(f"{path} is damaged or was not written by deepcore ({_words(error)}).") from error
 

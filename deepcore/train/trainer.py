@@ -352,6 +352,7 @@ class Trainer:
         self.rows = [dict(row) for row in state["rows"]]
         for name in COUNTERS:
             setattr(self, name, state["counters"][name])
+        self.optimizer.steps_taken = self.updates
         randomness.set_state(state["random"])
 
     def resume(self, folder: str | Path | RunFolder, say: Callable[[str], None] = print) -> int | None:
