@@ -31,7 +31,7 @@ class _Noted(NamedTuple):
 
     loss: Tensor
     values: list[Any]
-    count: int
+    samples: int
 
 
 class Meter:
@@ -70,8 +70,8 @@ class Meter:
             return []
         losses = _fetch([noted.loss for noted in self._pending])
         for noted, loss in zip(self._pending, losses, strict=True):
-            self.loss_sum += loss * noted.count
-            self.count += noted.count
+            self.loss_sum += loss * noted.samples
+            self.count += noted.samples
         for i, name in enumerate(self.sums):
             for value in _fetch([noted.values[i] for noted in self._pending]):
                 self.sums[name] += value

@@ -105,7 +105,7 @@ class ImageTrainer(Trainer):
         """Loss, accuracy and predicted classes on the test set, by the weights that are meant for use."""
         with self.evaluating():
             return evaluate(
-                self.model, self.splits.test, self.prepare.normalize, self.device, self.config.label_smoothing
+                self.model, self.splits.test, self.prepare.normalize, str(self.device), self.config.label_smoothing
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,8 @@ class Trainer:
         self.transform, self.test_transform = transform, test_transform
         self.callbacks: list[Callback] = []
         self.use(callbacks)
-        self.device = next((value.device for value in model.parameters()), None)
-        self.steps_per_epoch = len(train_loader) if hasattr(train_loader, "__len__") else None
+        self.device: str | None = next((str(value.device) for value in model.parameters()), None)
+        self.steps_per_epoch = len(train_loader) if isinstance(train_loader, Sized) else None
         self.epoch = self.step = self.updates = self.position = self.pending = 0
         self.done = False
         self.stopped: str | None = None
@@ -306,7 +306,8 @@ class Trainer:
         from deepcore import __version__
 
         self.read_meter()
-        loader, transform = self.train_loader, self.transform
+        loader: Any = self.train_loader
+        transform: Any = self.transform
         return {
             "about": {"deepcore": __version__, "format": FORMAT},
             "model": self.model.state_dict(),

@@ -119,9 +119,8 @@ def _is_fine(run: Any) -> bool:
 def _words(finder: Finder, step: str, loss_is_fine: bool) -> str:
     """`the first one was made by log in features.3 in the forward of step 57`."""
     made = finder.nan or finder.inf
-    # An infinite loss is the forward's doing, though only the backward makes a NaN of it.
-    if made is finder.nan is not None and made.backward and not loss_is_fine and finder.inf is not None:
-        made = finder.inf
+    if finder.nan and finder.inf and finder.nan.backward and not loss_is_fine:
+        made = finder.inf  # an infinite loss is the forward's doing, though only the backward makes a NaN of it
     if made is None:
         return f"it came up in {step} outside of any op, in a sum of gradients"
     words = f"the first one was made by {_op(made)} in the {'backward' if made.backward else 'forward'} of {step}"
