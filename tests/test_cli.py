@@ -254,6 +254,33 @@ def test_ctrl_c_saves_and_resume_gives_the_same_bits(tmp_path: Path) -> None:
     assert models[0] == models[1]
 
 
+def test_limit_ends_the_training_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('epochs = 2\nbatch_size = 50\ndevice = "numpy"\nmax_memory = 1\n')
+    assert run("train", "--config", "mine.toml", "--out", "run") == 3
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"stopped after step 1 of 8: the process holds [\d,]+ MiB of memory, the limit is 1 MiB; all is saved. "
+        r"Go on from step 1 with: deepcore train --resume run",
+        last,
+    )
+
+
+def test_damaged_checkpoint_is_said_and_the_one_before_is_taken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("train", "--epochs", "3", "--batch-size", "50", "--device", "numpy", "--out", "run") == 0
+    expected = (tmp_path / "run" / "model.safetensors").read_bytes()
+    (tmp_path / "run" / "model.safetensors").unlink()
+    newest = tmp_path / "run" / "checkpoints" / "step-00000012.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("train", "--resume", "run") == 0
+    said = capsys.readouterr().out
+    assert f"note: {newest.relative_to(tmp_path)} is damaged" in said
+    assert "note: going on from the checkpoint before, of step 8" in said
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == expected
+
+
 # --- predict and info -------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -465,3 +466,15 @@ def test_data_loader_of_deepcore() -> None:
     )
     trainer.train()
     assert trainer.rows[-1]["train_accuracy"] == 1.0
+
+
+def test_programs_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(program.replace("epochs=5", "epochs=2"), names)
+    trainer = names["trainer"]
+    assert trainer.rows[-1]["test_accuracy"] > 0.8
+    trainer.use([names["Noise"]()])
+    assert RunFolder("runs/digits-mlp").best.is_file()
