@@ -54,10 +54,12 @@ from deepcore.dtypes import (
 )
 from deepcore.functions import *
 from deepcore.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
+from deepcore.serialization import load, save
 from deepcore.tensor import Tensor
+from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
-    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, optim, train
+    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
     from deepcore.inference import optimize_for_inference
@@ -89,6 +91,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -106,6 +109,7 @@ __all__ = [
     "layers",
     "linalg",
     "linspace",
+    "load",
     "manual_seed",
     "meshgrid",
     "models",
@@ -114,6 +118,7 @@ __all__ = [
     "numerical_gradient",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "optimize_for_inference",
     "rand",
@@ -122,6 +127,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "save",
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
@@ -136,7 +142,10 @@ if not TYPE_CHECKING:
     __all__ += functions.__all__
 
 # Loaded when first used, so that `import deepcore` stays quick.
-_LAZY = ("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "optim", "train")
+_LAZY = (
+    *("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
+    "train",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -31,8 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("random",),
     ("functions", "functional", "linalg"),
     ("tensor", "creation", "printing"),
-    ("nn", "layers", "gradient", "information", "distributions"),
-    ("data", "inference", "optim", "models"),
+    ("nn", "layers", "gradient", "information", "distributions", "serialization"),
+    ("data", "inference", "onnx", "optim", "models"),
     ("train",),
     ("check",),
     ("lockstep",),
@@ -49,7 +49,7 @@ PROGRAMS = ("train", "check", "lockstep", "bench", "cli", "__main__")
 
 CUDA_LIBRARIES = ("cupy", "cupyx", "cupy_backends", "cuda", "nvmath")
 HEAVY = ("cupy", "numba", "llvmlite", "scipy", "sklearn", "matplotlib", "torch", "typer", "rich", "PIL", "pooch")
-HEAVY += ("ml_dtypes", "safetensors", "tensorboardX")
+HEAVY += ("ml_dtypes", "onnx", "pydantic", "safetensors", "tensorboardX")
 IMPORT_LIMIT_S = 0.35
 
 

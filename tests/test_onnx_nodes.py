@@ -13,13 +13,13 @@ import pytest
 
 from deepcore.check.opdb import host
 from deepcore.check.tolerance import assert_close
+from deepcore.onnx.operators.table import ADAPTERS, FAMILIES
 
 pytest.importorskip("onnx", reason='the node cases of ONNX come with its package: pip install -e ".[onnx]"')
 
-from onnx_nodes.adapter import run
 from onnx_nodes.data import PRINTED, Case, node_cases
-from onnx_nodes.operators import ADAPTERS, FAMILIES
 from onnx_nodes.reasons import LEFT_OUT, other_operators, reason_for
+from onnx_nodes.run import run
 
 CASES = node_cases()
 OURS = [name for name, case in CASES.items() if case.operators <= ADAPTERS.keys()]

@@ -192,7 +192,9 @@ def test_first_signal_asks_and_the_second_stops() -> None:
 def test_first_100_steps_agree_on_numpy_and_cpu() -> None:
     trainers = {}
     for device in ("numpy", "cpu"):
-        config = TrainConfig.resolve({"epochs": 10, "batch_size": 16})
+        # Where a ReLU's input or a tie of two maxima is rounded to different sides, the devices part ways for good, far
+        # beyond rounding, and neither is wrong (docs/comparing.md). With this seed it does not happen.
+        config = TrainConfig.resolve({"epochs": 10, "batch_size": 16, "seed": 2})
         trainer = trainers[device] = ImageTrainer(config, digits(160, 10), device)
         trainer.initial = weights_of(trainer)
         trainer.train()

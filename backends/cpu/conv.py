@@ -9,7 +9,7 @@ import numpy as np
 from deepcore.backends.base import Backend
 from deepcore.backends.base.conv import output_size
 from deepcore.backends.cpu.conv_choice import FORWARD, INPUT, WEIGHT, Algorithms, Problem
-from deepcore.backends.cpu.conv_columns import Im2col, padded, unpadded
+from deepcore.backends.cpu.conv_columns import Im2col
 from deepcore.backends.cpu.conv_direct import Direct
 from deepcore.backends.cpu.winograd import Winograd
 from deepcore.backends.cpu.winograd_weight import WinogradWeight
@@ -42,17 +42,17 @@ class CpuConv(Backend):
         out_h = output_size(h, kh, stride[0], padding[0], dilation[0])
         out_w = output_size(w, kw, stride[1], padding[1], dilation[1])
         cols = np.empty((n, c * kh * kw, out_h, out_w), x.dtype)
-        team.run(kernels.conv.im2col, n, cols[0].size, cols, padded(x, padding), (*kernel_size, *stride, *dilation))
+        team.run(kernels.conv.im2col, n, cols[0].size, cols, x, (*kernel_size, *stride, *padding, *dilation))
         return cols.reshape(n, c, kh, kw, out_h, out_w)
 
     @override()
     def col2im(self, cols, x_shape, kernel_size, stride, padding, dilation):
         """Add every column back to its pixels; see Conv.col2im."""
-        (n, c, h, w), (ph, pw) = x_shape, padding
-        image = np.zeros((n, c, h + 2 * ph, w + 2 * pw), cols.dtype)
+        image = np.zeros(x_shape, cols.dtype)
+        n, geometry = x_shape[0], (*kernel_size, *stride, *padding, *dilation)
         flat = cols.reshape(n, cols[0].size // math.prod(cols.shape[4:]), *cols.shape[4:])
-        team.run(kernels.conv.col2im, n, cols[0].size, image, flat, (*kernel_size, *stride, *dilation))
-        return unpadded(image, padding, h, w)
+        team.run(kernels.conv.col2im, n, cols[0].size, image, flat, geometry)
+        return image
 
     @override()
     def conv2d(self, x, w, b, stride, padding, dilation, groups):

@@ -1,6 +1,8 @@
-"""Convolution by im2col: tiles of columns that stay in a core's cache, one single-threaded product of BLAS for each."""
+"""Convolution by im2col: tiles of columns that stay in a core's cache, each multiplied by kernels.cpu.gemm."""
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 
@@ -8,38 +10,32 @@ from deepcore.backends.cpu.conv_choice import Algorithm
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import ALL, pieces, team
 
-# one convolution tile: OpenBLAS multiplies fewer than 10**6 numbers without packing them first; below MIN_COLUMNS the
-# call itself and above MAX_COLUMNS the cache weighs more
-PRODUCT = 10**6
-MIN_COLUMNS, MAX_COLUMNS = 384, 4096
-BLOCK_BYTES = 2 << 20
-# How many parts a sum over the batch has, and at least how many tiles a result: not one for each thread, so that the
-# number of threads does not change the bits. More of them where the partial sums, of so many weights, are small.
-LEAST_SHARES, MOST_SHARES, SHARED_WEIGHTS = 4, 16, 1 << 18
+PIXELS = 784
+"""Pixels of a tile, about: as often is a packed weight used."""
+LEAST_PIXELS = 192
+"""Below so many the packing of the weights weighs more than a core that waits."""
+DEPTH = 576
+"""Pixels of a tile of a weight gradient, about."""
+ENOUGH = 96
+CHANNELS, TAPS = 512, 384
+"""Output channels and rows of columns of a block of a weight gradient, at most."""
+LEAST_BLOCKS = 8
+"""Blocks of a weight gradient, at least: not one for each thread, so that these do not change the bits."""
+BLOCK_BYTES = 1 << 20
+"""Columns of a tile of an input gradient, about."""
 
 
-def columns(multiplications: int) -> int:
-    """Return how many pixels a tile should have when each takes this many multiplications."""
-    return max(MIN_COLUMNS, min(MAX_COLUMNS, PRODUCT // multiplications))
+def tile_rows(n: int, out_h: int, out_w: int, pixels: int) -> int:
+    """Return how many output rows of the batch make a tile of about so many pixels: part of an image, or whole ones."""
+    bands = pieces(out_h * out_w, pixels)
+    if bands > 1:
+        return pieces(out_h, min(out_h, bands))
+    return out_h * pieces(n, pieces(n, max(1, pixels // (out_h * out_w))))
 
 
-def padded(x, padding):
-    """Return x (N, C, H, W) with zeros around every image; x itself without padding."""
-    ph, pw = padding
-    if not (ph or pw):
-        return x
-    n, c, h, w = x.shape
-    image = np.empty((n, c, h + 2 * ph, w + 2 * pw), x.dtype)
-    image[:, :, :ph] = image[:, :, ph + h :] = 0
-    image[:, :, :, :pw] = image[:, :, :, pw + w :] = 0
-    image[:, :, ph : ph + h, pw : pw + w] = x
-    return image
-
-
-def unpadded(image, padding, h, w):
-    """Return the (N, C, h, w) inside of a padded image, C-contiguous."""
-    ph, pw = padding
-    return np.ascontiguousarray(image[:, :, ph : ph + h, pw : pw + w])
+def tiles(n: int, out_h: int, rows: int) -> int:
+    """Return how many tiles of so many rows the batch makes; none has parts of two images."""
+    return n * pieces(out_h, rows) if rows < out_h else pieces(n * out_h, rows)
 
 
 class Im2col(Algorithm):
@@ -51,51 +47,75 @@ class Im2col(Algorithm):
         return True
 
     def forward(self, problem, x, w, b, relu):
-        """By tiles of output rows."""
-        n, o, out_h, out_w, groups = problem.n, problem.o, problem.out_h, problem.out_w, problem.groups
-        y = np.empty((n, o, out_h, out_w), x.dtype)
-        weights = w.reshape(groups, o // groups, w[0].size)
-        per_tile = _rows_per_tile(weights, n * out_h, out_w)
-        bias = np.zeros(o, x.dtype) if b is None else b
-        image, shape = padded(x, problem.padding), geometry(problem)
-        with kernels.blas.one_thread:
-            tiles = pieces(n * out_h, per_tile)
-            team.run(kernels.conv.forward, tiles, ALL, y, image, weights, bias, relu, shape, per_tile)
+        """By tiles of output rows and blocks of output channels."""
+        k = w[0].size
+        y = np.empty((problem.n, problem.o, problem.out_h, problem.out_w), x.dtype)
+        _multiply(problem, y, x, w, (problem.o // problem.groups * k, k, 1), b, relu, geometry(problem))
         return y
 
     def input_gradient(self, problem, gy, w):
         """By tiles of images and channels."""
-        n, c, o, groups, (ph, pw) = problem.n, problem.c, problem.o, problem.groups, problem.padding
+        n, c, groups = problem.n, problem.c, problem.groups
         c_group, pixels, taps = c // groups, problem.out_h * problem.out_w, problem.kh * problem.kw
-        image = np.zeros((n, c, problem.h + 2 * ph, problem.w + 2 * pw), gy.dtype)
-        weights = np.ascontiguousarray(w.reshape(groups, o // groups, w[0].size).swapaxes(1, 2))
-        channels = max(1, min(c_group, BLOCK_BYTES // (taps * pixels * gy.itemsize)))
-        images = max(1, min(pieces(n, LEAST_SHARES), columns(weights[0].size) // pixels)) if channels == c_group else 1
-        tiles = pieces(n, images) * groups * pieces(c_group, channels)
-        with kernels.blas.one_thread:
-            arguments = image, gy, weights, geometry(problem), images, channels
-            team.run(kernels.conv.input_gradient, tiles, ALL, *arguments)
-        return unpadded(image, problem.padding, problem.h, problem.w)
+        gx = np.empty((n, c, problem.h, problem.w), gy.dtype)
+        if taps == 1 and geometry(problem) == POINTWISE and gy.shape[2:] == gx.shape[2:]:
+            strides = (problem.o // groups * c_group, 1, c_group)
+            _multiply(problem, gx, gy, w, strides, None, False, POINTWISE)
+            return gx
+        images = tile_rows(n, problem.out_h, problem.out_w, PIXELS) // problem.out_h or 1
+        channels = max(1, min(c_group, BLOCK_BYTES // (taps * images * pixels * gy.itemsize)))
+        channels = pieces(c_group, pieces(c_group, channels))
+        blocks = pieces(n, images) * groups * pieces(c_group, channels)
+        arguments = w.reshape(-1), _bounds(gy.dtype)[1:], geometry(problem), groups, images, channels
+        team.run(kernels.conv.input_gradient, blocks, ALL, gx, gy, *arguments)
+        return gx
 
     def weight_gradient(self, problem, gy, x):
-        """By tiles of output rows, one partial sum for each thread."""
-        groups, total = problem.groups, problem.n * problem.out_h
-        c_group, taps = problem.c // groups, problem.kh * problem.kw
-        weights = problem.o * c_group * taps
-        shares = min(max(LEAST_SHARES, min(MOST_SHARES, SHARED_WEIGHTS // weights)), total)
-        partial = np.zeros((shares, groups, problem.o // groups, c_group * taps), gy.dtype)
-        per_tile = _rows_per_tile(partial[0], total, problem.out_w)
-        image, shape = padded(x, problem.padding), geometry(problem)
-        with kernels.blas.one_thread:
-            team.run(kernels.conv.weight_gradient, shares, ALL, partial, gy, image, shape, per_tile)
-        return partial.sum(axis=0).reshape(problem.o, c_group, problem.kh, problem.kw)
+        """By blocks of output channels and taps; where these are few, several sums over parts of the batch."""
+        groups, taps = problem.groups, problem.c // problem.groups * problem.kh * problem.kw
+        down, across = pieces(problem.o // groups, CHANNELS), pieces(taps, TAPS)
+        one = geometry(problem) == POINTWISE and problem.out_h * problem.out_w >= ENOUGH  # nothing need be copied
+        rows = tile_rows(1 if one else problem.n, problem.out_h, problem.out_w, DEPTH)
+        shares = min(pieces(LEAST_BLOCKS, down * across * groups), tiles(problem.n, problem.out_h, rows))
+        partial = np.empty((shares, groups, problem.o // groups, taps), gy.dtype)
+        arguments = _bounds(gy.dtype)[1:], geometry(problem), rows, (down, across)
+        team.run(kernels.conv.weight_gradient, partial[..., 0, 0].size * down * across, ALL, partial, gy, x, *arguments)
+        gw = partial[0] if shares == 1 else partial.sum(axis=0)
+        return gw.reshape(problem.o, problem.c // groups, problem.kh, problem.kw)
+
+
+def _multiply(problem, y, x, w, strides, b, relu, window) -> None:
+    """Write the convolution of x, as a window of this geometry sees it, with weights of these strides to y."""
+    n, o, out_h, out_w = y.shape
+    groups, threads = problem.groups, team.size
+    rows = tile_rows(n, out_h, out_w, PIXELS)
+    if tiles(n, out_h, rows) * groups < threads:
+        rows = tile_rows(n, out_h, out_w, max(LEAST_PIXELS, n * out_h * out_w * groups // threads))
+    parts = tiles(n, out_h, rows) * groups
+    blocks = min(pieces(threads, parts), pieces(o // groups, kernels.gemm.ROWS))
+    width = kernels.gemm.COLUMNS_BYTES // y.itemsize
+    bias = _nothing(y.dtype, o) if b is None else np.repeat(b, width).reshape(o, width)
+    low = _bounds(y.dtype)[0 if relu else 1 :][:2]
+    plan = (*strides, groups, rows, blocks)
+    team.run(kernels.conv.forward, parts * blocks, ALL, y, x, w.reshape(-1), bias, low, window, plan)
+
+
+@functools.lru_cache(16)
+def _bounds(dtype):
+    """Return [0, -inf, -inf]."""
+    return np.array([0, -np.inf, -np.inf], dtype)
+
+
+@functools.lru_cache(64)
+def _nothing(dtype, o: int):
+    """Return what a convolution without a bias starts from."""
+    return np.zeros((o, kernels.gemm.COLUMNS_BYTES // dtype.itemsize), dtype)
+
+
+POINTWISE = (1, 1, 1, 1, 0, 0, 1, 1)
+"""The geometry of a 1 x 1 kernel without padding."""
 
 
 def geometry(problem):
-    """Return (KH, KW, sh, sw, dh, dw)."""
-    return (problem.kh, problem.kw, *problem.stride, *problem.dilation)
-
-
-def _rows_per_tile(weights, total: int, out_w: int) -> int:
-    """Return how many output rows make a tile for weights (G, O // G, K)."""
-    return max(1, min(columns(weights[0].size) // out_w, pieces(total, LEAST_SHARES)))
+    """Return (KH, KW, sh, sw, ph, pw, dh, dw)."""
+    return (problem.kh, problem.kw, *problem.stride, *problem.padding, *problem.dilation)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepcore.backends.cpu.conv_choice import FORWARD, Algorithm, Problem
+from deepcore.backends.cpu.conv_choice import FORWARD, INPUT, WEIGHT, Algorithm, Problem
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import ALL, pieces, team
 
@@ -17,7 +17,8 @@ POSITIONS = 1024  # about so many pixels make a tile worth its overhead
 LEAST_TILES = 8
 SHARES = 8  # parts of the sum over the batch
 FLAT = 1.1  # what copying gy costs beside lanes left empty
-MANY_WEIGHTS, FEW_TAPS = 1 << 17, 4
+FEW_WEIGHTS, MANY_WEIGHTS = 1 << 12, 1 << 17
+LEAST_SIDE = 8  # channels of a matrix that is worth packing
 
 
 class Layout(NamedTuple):
@@ -211,13 +212,17 @@ class Direct(Algorithm):
         return problem.dtype == "float32"
 
     def pays(self, problem):
-        """Not where BLAS has large matrices: many weights, which every tile reads again, and few taps.
+        """Where a group has few weights: every tile reads them all again, and its sums are as many.
 
-        128 -> 256 channels, 2 x 2, stride 2, 32 x 32 pixels: 5.4 ms and im2col's 4.4 for the weight's gradient; 256 ->
-        512, 16 x 16: 12.6 and 6.1, and 9.3 and 6.1 for the input's.
+        5 x 5, 32 images of 14 x 14, milliseconds here and of im2col: 64 -> 64 channels 3.0 and 4.2 forward, 6.7 and 4.3
+        for the weight's gradient; 256 -> 256, 7 x 7: 14.5 and 13.5, 48 and 15. Columns of a 1 x 1 kernel cost nothing.
         """
-        weights = problem.o * (problem.c // problem.groups) * problem.kh * problem.kw
-        return weights < MANY_WEIGHTS or problem.kh * problem.kw > FEW_TAPS
+        taps, strided = problem.kh * problem.kw, problem.stride != (1, 1)
+        if taps == 1 and problem.groups == 1 and min(problem.c, problem.o) >= LEAST_SIDE:
+            return False
+        weights = problem.o // problem.groups * (problem.c // problem.groups) * taps
+        sums = problem.run == WEIGHT or (problem.run == INPUT and strided)
+        return weights < (FEW_WEIGHTS if sums else MANY_WEIGHTS)
 
     def forward(self, problem, x, w, b, relu):
         """By tiles of output rows."""

@@ -11,11 +11,10 @@ from deepcore.backends.override import override
 from deepcore.kernels import cpu as kernels
 from deepcore.kernels.cpu.team import ALL, team
 
-# below about this many multiplications OpenBLAS uses one thread by itself, and a second one gains nothing
-SERIAL_PRODUCT = 1 << 18
-# Multiplications from which on the kernels win; smaller models need not wait for their compilation either.
-LEAST_PRODUCT = 1 << 23
-LEAST_SHARE = 1 << 22  # multiplications for each thread: twice the time that it takes to wake one up
+LEAST_PRODUCT = 1 << 18  # multiplications from which on the kernels win
+LEAST_SHARE = 1 << 18  # multiplications for each thread
+# Thin products that BLAS computes: below this a second thread, which has to be woken, gains nothing.
+SERIAL_PRODUCT = 1 << 21
 LEAST_SIDE = 8  # of a matrix; thinner ones are read once, and packing reads them twice
 
 

@@ -65,9 +65,33 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Rounds over the data (default 30; mnist 5).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step (default 64; mnist and cifar10 128).")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the one-cycle schedule.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, the highest of the schedule.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="How strongly weights are pulled towards zero (default 0; adamw 0.01).")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="one_cycle, cosine, step, plateau or constant (default one_cycle).")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better test accuracy after which it stops (default: never).")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Minutes after which it stops and saves (default: never).")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare batches (default 0).")] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option("--tensorboard/--no-tensorboard", help="Also write the figures for TensorBoard.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation (default 0).")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other setting, such as --set momentum=0.8; may be repeated. docs/config.md lists all.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder; must be new or empty (default runs/MODEL-DATA-NNN)."),
@@ -82,7 +106,10 @@ def train(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Train a model and leave weights, figures and pictures in a run folder."""
+    """Train a model and leave weights, figures and pictures in a run folder.
+
+    The settings that are changed most often have options here; --set takes all of them, and so does a --config file.
+    """
     from deepcore.cli.training import train_command
 
     options = {
@@ -93,10 +120,16 @@ def train(
         "batch_size": batch_size,
         "lr": lr,
         "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "patience": patience,
+        "max_minutes": max_minutes,
+        "workers": workers,
+        "tensorboard": tensorboard,
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    raise typer.Exit(train_command(given, out, config, resume))
+    raise typer.Exit(train_command(given, assignments or [], out, config, resume))
 
 
 @app.command()
@@ -212,6 +245,29 @@ def info(debug: Debug = False) -> None:
     from deepcore.cli.info import info_command
 
     info_command()
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write, such as model.onnx.")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave normalisation and softmax to the caller: inputs as the model has them.")
+    ] = False,
+    opset: Annotated[int, typer.Option(help="The opset of ONNX, 18 to 22.")] = 20,
+    external_data: Annotated[
+        bool, typer.Option("--external-data", help="Write the weights to FILE.data beside it.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write the model of a run as an ONNX file, for any number of images.
+
+    Its input are images (N, C, H, W) in float32 from 0 to 1, its output the probabilities of the classes, whose names
+    are in the file's metadata. It needs the extra: pip install "deepcore[onnx]".
+    """
+    from deepcore.cli.exporting import export_command
+
+    export_command(run, file, raw, opset, external_data)
 
 
 def _called() -> str:

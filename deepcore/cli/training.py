@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,24 @@ from rich.console import Console
 from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR, STOPPED
 from deepcore.errors import ConfigError, DeepcoreError
 from deepcore.train import Progress, job
-from deepcore.train.config import TrainConfig, read_toml
+from deepcore.train.config import Settings, TrainConfig, from_command_line, option, read_toml
 from deepcore.train.interrupt import stop_on_signals
 
 
-def train_command(given: Mapping[str, Any], out: Path | None, config: Path | None, resume: Path | None) -> int:
-    """Trains with the `given` options and returns the exit code: 0, 130 after Ctrl-C, 3 at a limit."""
+def train_command(
+    options: Mapping[str, Any], assignments: Sequence[str], out: Path | None, config: Path | None, resume: Path | None
+) -> int:
+    """Trains with the given options and `key=value`s and returns the exit code: 0, 130 after Ctrl-C, 3 at a limit."""
     console = Console()
     say = _sayer(console)
     callbacks = [Progress(console)]
+    given = from_command_line(options, assignments)
     if resume is not None:
         _refuse_others(given, out, config)
         prepared = job.resume(resume, given.get("device"), say, callbacks)
         say(f"going on with {prepared.run} after step {prepared.trainer.step} of {prepared.trainer.total_steps}")
     else:
-        settings = TrainConfig.resolve((read_toml(config) if config else {}) | dict(given))
+        settings = TrainConfig.resolve(read_toml(config) | given if config else given)
         prepared = job.start(settings, out, say, callbacks)
     say(_summary(prepared))
     with _exit_code(RUN_ERROR):
@@ -68,11 +71,11 @@ def _summary(prepared: job.Job) -> str:
     )
 
 
-def _refuse_others(given: Mapping[str, Any], out: Path | None, config: Path | None) -> None:
-    names = [name for name in given if name != "device"]
-    names += [name for name, value in (("out", out), ("config", config)) if value is not None]
+def _refuse_others(given: Settings, out: Path | None, config: Path | None) -> None:
+    names = [given.places.get(name, option(name)) for name in given if name != "device"]
+    names += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
     if names:
-        options = ", ".join("--" + name.replace("_", "-") for name in names)
+        options = ", ".join(dict.fromkeys(names))
         raise ConfigError(f"--resume goes on with the settings of the run; leave out {options}.")
 
 

@@ -23,6 +23,8 @@ class InPlace(Variable):
 
     def _in_place(self, op: str, other: Any, write: Callable[[Any, Any], Any]) -> Tensor:
         """Write into the array, and tell the tape; refused where the tape would have to record it."""
+        if state.observer is not None and hasattr(state.observer, "in_place"):
+            state.observer.in_place(op, self)
         if state.grad_enabled and (self.requires_grad or getattr(other, "requires_grad", False)):
             what = "a leaf that requires grad" if self.is_leaf else "a tensor of the graph"
             hint = f"write out of place (y = x.{op.rstrip('_')}(...)), or inside `with dc.no_grad():`"

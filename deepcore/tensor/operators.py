@@ -9,6 +9,7 @@ import numpy as np
 
 from deepcore import dtypes
 from deepcore import functions as fn
+from deepcore.autograd.observer import composite
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.errors import ArgumentError, DeviceError, DTypeError, ShapeError, got, message
 from deepcore.functions.axes import Dim
@@ -81,6 +82,7 @@ class Operators(Variable):
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
+    @composite
     def __invert__(self) -> Tensor:
         return wrap(~self.array, self.backend)
 
@@ -102,6 +104,7 @@ class Operators(Variable):
     def __ge__(self, other: Any) -> Tensor:
         return self._plain("ge", other, lambda a, b: a >= b)
 
+    @composite
     def _plain(self, op: str, other: Any, compute: Callable[[Any, Any], Any]) -> Any:
         """An elementwise op without a gradient: comparisons, bits, integer division."""
         b = other
@@ -125,18 +128,22 @@ class Operators(Variable):
         except TypeError:
             raise DTypeError(message(op, "dtypes that the op takes", got(x=self, other=other))) from None
 
+    @composite
     def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Whether any element is not 0."""
         return wrap(self.array.astype(bool).any(axis=_axes(dim), keepdims=keepdim), self.backend)
 
+    @composite
     def all(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Whether all elements are not 0."""
         return wrap(self.array.astype(bool).all(axis=_axes(dim), keepdims=keepdim), self.backend)
 
+    @composite
     def isnan(self) -> Tensor:
         """Where the elements are NaN."""
         return wrap(self.array != self.array, self.backend)
 
+    @composite
     def isfinite(self) -> Tensor:
         """Where the elements are neither infinite nor NaN."""
         with self.backend.quiet():

@@ -16,6 +16,7 @@ from deepcore.backends import get_backend
 from deepcore.devices import device
 from deepcore.errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, got, message
 from deepcore.functions.shape import cast, to_backend
+from deepcore.tensor import dlpack
 from deepcore.tensor.aliases import Aliases
 from deepcore.tensor.inplace import InPlace
 from deepcore.tensor.methods import Methods
@@ -141,6 +142,17 @@ class Tensor(Operators, InPlace, Methods, Aliases):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None and not copy else np.array(array, dtype=dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The array for another library, shared: `torch.from_dlpack(x)`, `np.from_dlpack(x)`, `cupy.from_dlpack(x)`.
+
+        options: stream, max_version, dl_device and copy, as the protocol has them. Raises DLPackError (a BufferError)
+        for a tensor that requires grad.
+        """
+        return dlpack.to_capsule(self, options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return dlpack.device_of(self)
 
     def __bool__(self) -> bool:
         if self.array.size != 1:

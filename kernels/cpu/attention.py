@@ -75,7 +75,7 @@ def attention(first, last, lse, constants, places, masks, plan):
     """Write y (B, L, EV) and lse (B, L); places and plan are for y, q, k, v."""
     y_row, q_row, k_row, v_row, length, keys, e, ev, causal = plan
     size = lse.itemsize
-    low, scale, zeros = constants[:1], constants[1:2], (np.int64(constants.ctypes.data) + 2 * size, 0)
+    low, scale, zeros = constants[:1], constants[1:2], (np.int64(constants.ctypes.data) + 2 * size, 0, 1)
     memory = room(lse, max(keys, ev))
     block = min(length, max(SCORES // keys, 1))
     scores, parts = np.empty((block, keys), lse.dtype), np.empty(2, lse.dtype)
@@ -108,7 +108,7 @@ def attention_grad(first, last, lse, constants, places, masks, plan):
     """
     gq_row, gk_row, gv_row, gy_row, y_row, q_row, k_row, v_row, length, keys, e, ev, causal = plan
     size = lse.itemsize
-    low, scale, zeros = constants[:1], constants[1:2], (np.int64(constants.ctypes.data) + 2 * size, 0)
+    low, scale, zeros = constants[:1], constants[1:2], (np.int64(constants.ctypes.data) + 2 * size, 0, 1)
     memory = room(lse, max(keys, e, ev))
     block = min(length, max(SCORES // keys, 1))
     weights, slopes = np.empty((block, keys), lse.dtype), np.empty((block, keys), lse.dtype)
@@ -133,7 +133,7 @@ def attention_grad(first, last, lse, constants, places, masks, plan):
                 row[count:seen] = 0
                 slope[count:seen] = 0
             more = causal or i0
-            gv_start, gk_start = (gv, gv_row) if more else zeros, (gk, gk_row) if more else zeros
+            gv_start, gk_start = (gv, gv_row, 1) if more else zeros, (gk, gk_row, 1) if more else zeros
             multiply(low, memory, (gv, gv_row), gv_start, (w, 1, keys), (gy, gy_row, 1), seen, ev, rows)
             multiply(low, memory, (gq, gq_row), zeros, (s, keys, 1), (k, k_row, 1), rows, e, seen)
             multiply(low, memory, (gk, gk_row), gk_start, (s, 1, keys), (q, q_row, 1), seen, e, rows)

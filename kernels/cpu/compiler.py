@@ -14,6 +14,8 @@ from typing import Any
 import numba
 from numba.core import caching, event
 
+from deepcore.kernels.cpu.sharing import KernelCompiler
+
 PATIENCE_S = 1.0
 NOTICE = "deepcore: compiling CPU kernels, once per machine ..."
 
@@ -28,6 +30,7 @@ def kernel(fastmath: bool | set[str] = False, inlined: bool = False) -> Callable
 
     def compile_lazily(function: Callable) -> Any:
         options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": inlined}
+        options |= {"pipeline_class": KernelCompiler}
         try:
             dispatcher = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder of this machine can be written to

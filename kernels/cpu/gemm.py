@@ -20,6 +20,7 @@ from deepcore.kernels.cpu.vector import BYTES, REGISTERS, vectorised
 # The sums of a tile, a row of B and one broadcast number fill the registers.
 ROWS, VECTORS = (12, 2) if REGISTERS == 32 else (6, 2)
 DEPTH = 288
+COLUMNS_BYTES = VECTORS * BYTES  # what a row of a tile takes: as much is read of a `start` whose columns are all alike
 EDGE_ROW = DEPTH + 16  # no power of two: rows of an edge would share the sets of the cache
 L2_BYTES = 512 << 10  # for the panels of B
 UNROLLED = 4
@@ -141,8 +142,10 @@ def room(like, n):
     at = -(-np.int64(memory.ctypes.data) // BYTES) * BYTES
     a_end, b_end = -(-a // lanes) * lanes, -(-a // lanes) * lanes + b
     # Rows that are missing at an edge are multiplied too: zeros are no slow denormal numbers.
-    memory[: a_end + lanes] = 0
-    memory[b_end:] = 0
+    for i in range(a_end + lanes):
+        memory[i] = 0
+    for i in range(b_end, memory.size):
+        memory[i] = 0
     return memory, at, at + a_end * like.itemsize, at + b_end * like.itemsize
 
 
@@ -150,7 +153,8 @@ def room(like, n):
 def multiply(low, memory, c, start, a, b, m, n, k):
     """Write max(start + A B, low) for A (m, k) and B (k, n); memory: what `room` gave.
 
-    c and start are (address, stride of rows); start may be c, or one row with stride 0.
+    c is (address, stride of rows), start (address, stride of rows, of columns). start may be c, or one row with stride
+    0, or of COLUMNS_BYTES equal columns with stride 0.
     """
     size = low.itemsize
     lanes = BYTES // size
@@ -161,7 +165,8 @@ def multiply(low, memory, c, start, a, b, m, n, k):
     panels = -(-n // columns)
     parts = -(-panels // (L2_BYTES // (DEPTH * size * columns)))
     width = -(-panels // parts) * columns
-    nothing = np.full(1, -np.inf, low.dtype)
+    nothing = np.empty(1, low.dtype)
+    nothing[0] = -np.inf
     for j0 in range(0, n, width):
         across = min(width, n - j0)
         for k0 in range(0, k, depth):
@@ -171,7 +176,7 @@ def multiply(low, memory, c, start, a, b, m, n, k):
                 pack(
                     low, b_panels + j * DEPTH * size, columns, source, b[2], b[1], min(columns, across - j), long, edge
                 )
-            first, first_row = c if k0 else start
+            first, first_row, first_column = (c[0], c[1], 1) if k0 else start
             floor = low if k0 + depth >= k else nothing
             for i in range(0, m, ROWS):
                 rows = min(ROWS, m - i)
@@ -179,7 +184,7 @@ def multiply(low, memory, c, start, a, b, m, n, k):
                 for j in range(0, across, columns):
                     count = min(columns, across - j)
                     at, row = c[0] + (i * c[1] + j0 + j) * size, c[1]
-                    source, source_row = first + (i * first_row + j0 + j) * size, first_row
+                    source, source_row = first + (i * first_row + (j0 + j) * first_column) * size, first_row
                     inside = rows == ROWS and count in (columns, lanes)
                     if not inside:
                         copy_rows(low, edge, columns, source, source_row, rows, count)
@@ -211,6 +216,6 @@ def gemm(first, last, low, bias, plan):
         j0, j1 = wide * j // across * columns, min(wide * (j + 1) // across * columns, n)
         if i0 < i1 and j0 < j1:
             to = c + (i0 * c_row + j0) * size
-            start = (to, c_row) if add else (np.int64(bias.ctypes.data) + j0 * size, 0)
+            start = (to, c_row, 1) if add else (np.int64(bias.ctypes.data) + j0 * size, 0, 1)
             left, right = (a + i0 * a_row * size, a_row, a_column), (b + j0 * b_column * size, b_row, b_column)
             multiply(low, memory, (to, c_row), start, left, right, i1 - i0, j1 - j0, k)

@@ -58,7 +58,8 @@ def softmax_cross_entropy_grad(first, last, out, g, logits, target, lse, weight,
     for n in range(first, last):
         t, row = target[n], out[n]
         if t == ignore_index:
-            row[:] = 0
+            for k in range(row.size):
+                row[k] = 0
             continue
         at = min(max(t, 0), c_ - 1)
         own, spread, scale = (1 - smoothing) * np.float64(weight[at]), smoothing / c_, np.float64(g[n])

@@ -1,4 +1,4 @@
-"""Pixels of NCHW images copied to planes in the core's cache, for convolution with any stride; float32.
+"""Pixels of NCHW images copied to planes in the core's cache, for convolution with any stride.
 
 A channel becomes a plane for each first row and column (the phases) of the pixels that a stride of (sh, sw) leads to,
 with zeros for the padding. A plane's rows are `pitch` pixels apart.
@@ -37,6 +37,17 @@ def split_row(v, planes, source, at, other, start, first, end, pitch):
 
 
 @vectorised
+def take_row(v, planes, source, at, start, first, end, pitch):
+    """Write every other pixel of a row that begins at source[start] to planes[at:], as copy_row does."""
+    n = v.lanes
+    with v.loop((pitch + (n - 1)) // n) as i:
+        t = i * (2 * n)
+        a = v.part(source + start + t, first - t, end - t)
+        b = v.part(source + start + t + n, first - t - n, end - t - n)
+        v.store(planes + at + i * n, v.shuffle(a, b, list(range(0, 2 * n, 2))))
+
+
+@vectorised
 def merge_row(v, target, source, at, one, other, width):
     """Write source[one], source[other], source[one + 1], source[other + 1], ... to target[at : at + width]."""
     n = v.lanes
@@ -71,6 +82,8 @@ def fill(planes, at, source, start, h, w, top, left, step_h, step_w, rows, pitch
             copy_row(planes, source, at, pixel, -left, w - left, pitch)
         elif other >= 0:
             split_row(planes, source, at, other, pixel, -left, w - left, pitch)
+        elif step_w == 2:
+            take_row(planes, source, at, pixel, -left, w - left, pitch)
         else:
             for t in range(pitch):
                 column = left + t * step_w

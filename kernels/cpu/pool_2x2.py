@@ -96,7 +96,6 @@ def max_pool_grad(first, last, gx, gy, marks):
     _, h, w = gx.shape
     for p in range(first, last):
         max_plane_grad(gx[p], gy[p], marks[p], w, out_h, out_w, marks.shape[2])
-        gx[p, 2 * out_h :] = 0
-        if w > 2 * out_w:
-            for j in range(h):
-                gx[p, j, 2 * out_w :] = 0
+        for j in range(h):
+            for k in range(2 * out_w if j < 2 * out_h else 0, w):
+                gx[p, j, k] = 0

@@ -1,7 +1,8 @@
 """A team of threads that shares out one kernel's range at a time.
 
-Kernels release the GIL, so Python threads run them side by side. Why not Numba's parallel=True: it takes four times as
-long to compile, its "workqueue" layer aborts the process when two Python threads enter it, its OpenMP layer aborts a
+Kernels release the GIL, so threads run them side by side. How the machine code of a kernel gets to the other threads
+stands in sharing.py; functions of Python go to them through queues. Why not Numba's parallel=True: it takes four times
+as long to compile, its "workqueue" layer aborts the process when two Python threads enter it, its OpenMP layer aborts a
 forked child, and waits for milliseconds at every join where other processes want the same cores.
 """
 
@@ -13,8 +14,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# below this many elementary operations (some 20 microseconds) a kernel is done before a second thread has woken up
-LEAST_WORK = 1 << 15
+import numpy as np
+
+from deepcore.kernels.cpu.compiler import kernel as compiled
+from deepcore.kernels.cpu.sharing import ASLEEP, CALL, LINE, STATE, stand_by
+
+# elementary operations (some 5 to 10 microseconds) for each thread: a multiple of what the hand-over takes
+LEAST_WORK = 1 << 14
 ALL = 1 << 20  # the cost of an element that always deserves its own thread
 
 
@@ -31,13 +37,26 @@ def pieces(total: int, size: int) -> int:
     return -(-total // size)
 
 
+LOOKS = 4000  # at the board before a helper goes to sleep: 100 to 250 microseconds, the gap between two ops and more
+
+
+@compiled()
+def look_for_jobs(line, looks):
+    """Do a helper's jobs until there is something for Python to do, or to wait for."""
+    stand_by(line, looks)
+
+
 class Team:
-    """`size` threads, the caller's included; the others start with the first job and wait without using the CPU."""
+    """`size` threads, the caller's included; the others start with the first job.
+
+    After a job they look out for the next one for a fraction of a millisecond, then sleep.
+    """
 
     def __init__(self, size: int | None = None) -> None:
         self.size = default_size() if size is None else size
         self._busy = threading.Lock()
         self._inboxes: list[queue.SimpleQueue] = []
+        self._lines: list[int] = []  # where the lines of the helpers begin on the board, in words
 
     def run(self, kernel: Callable, count: int, cost: int, *args: Any) -> None:
         """Call kernel(first, last, *args) for contiguous shares of range(count); cost: operations for one element.
@@ -50,21 +69,34 @@ class Team:
             kernel(0, count, *args)
             return
         try:
-            self._share_out(kernel, [count * i // shares for i in range(shares + 1)], args)
+            if len(self._inboxes) < self.size - 1:
+                self._start()
+            if hasattr(kernel, "signatures"):  # it is compiled
+                self._wake(shares)
+                self._words[self._board] = shares
+                kernel(self._address, -count, *args)
+            else:
+                self._share_out(kernel, [count * i // shares for i in range(shares + 1)], args)
         finally:
             self._busy.release()
 
-    def _share_out(self, kernel: Callable, bounds: list[int], args: tuple) -> None:
-        if not self._inboxes:
-            self._start()
+    def _wake(self, shares: int) -> None:
+        """Wake those of the first helpers that sleep. One that just falls asleep is left out of this job."""
+        for inbox, line in zip(self._inboxes[: shares - 1], self._lines, strict=False):
+            if self._words[line + ASLEEP] == 1:
+                self._words[line + ASLEEP] = 2
+                inbox.put(None)
+
+    def _share_out(self, function: Callable, bounds: list[int], args: tuple) -> None:
         # A queue of this job's own: after a Ctrl-C in the wait below, no later job takes a late answer for its own.
         done: queue.SimpleQueue = queue.SimpleQueue()
         helpers = len(bounds) - 2
         for i in range(helpers):
-            self._inboxes[i].put((done, kernel, bounds[i + 1], bounds[i + 2], args))
+            self._inboxes[i].put((done, function, bounds[i + 1], bounds[i + 2], args))
+            self._words[self._lines[i] + STATE] = CALL
         error = None
         try:
-            kernel(bounds[0], bounds[1], *args)
+            function(bounds[0], bounds[1], *args)
         except BaseException as mine:  # the helpers still read the arrays: wait for them first
             error = mine
         for _ in range(helpers):
@@ -73,21 +105,32 @@ class Team:
             raise error
 
     def _start(self) -> None:
-        for i in range(1, self.size):
-            inbox: queue.SimpleQueue = queue.SimpleQueue()
-            threading.Thread(target=self._work, args=(inbox,), name=f"deepcore-{i}", daemon=True).start()
-            self._inboxes.append(inbox)
+        """Make a board and start the helpers, all anew where the team has grown."""
+        memory = np.zeros((self.size + 1) * LINE, np.int64)
+        self._words, address = memoryview(memory), memory.ctypes.data
+        self._board = -address // memory.itemsize % LINE  # its lines begin where the processor's do
+        self._address = address + self._board * memory.itemsize
+        self._inboxes = [queue.SimpleQueue() for _ in range(1, self.size)]
+        self._lines = [self._board + i * LINE for i in range(1, self.size)]
+        for i, (inbox, line) in enumerate(zip(self._inboxes, self._lines, strict=True), start=1):
+            self._words[line + ASLEEP] = 1
+            thread = threading.Thread(target=self._work, args=(inbox, memory, line), name=f"deepcore-{i}", daemon=True)
+            thread.start()
 
-    def _work(self, inbox: queue.SimpleQueue) -> None:
+    def _work(self, inbox: queue.SimpleQueue, board: np.ndarray, line: int) -> None:
+        address = board[line:].ctypes.data
         while True:
-            done, kernel, first, last, args = inbox.get()
-            try:
-                kernel(first, last, *args)
-                outcome = None
-            except BaseException as error:
-                outcome = error
-            del kernel, args  # a waiting helper must not keep arrays alive
-            done.put(outcome)
+            job = inbox.get()
+            if job is not None:
+                done, function, first, last, args = job
+                try:
+                    function(first, last, *args)
+                    outcome = None
+                except BaseException as error:
+                    outcome = error
+                del job, function, args  # a waiting helper must not keep arrays alive
+                done.put(outcome)
+            look_for_jobs(address, LOOKS)
 
     def after_fork(self) -> None:
         """Forget the threads: a forked child has none of them, and starts its own with its first job."""

@@ -1,1 +1,1 @@
-"""The node cases of the ONNX standard: their data, how an operator becomes a call of deepcore, what is left out."""
+"""The node cases of the ONNX standard: their data, and what is left out."""

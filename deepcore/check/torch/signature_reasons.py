@@ -93,6 +93,12 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ("bernoulli", "only deepcore has p", _TEXT),
     ("meshgrid", "only PyTorch has indexing=None|default indexing=.*", "'ij', which is what PyTorch's None means"),
     (
+        "load|save",
+        "only (deepcore has (path|device|tensors|metadata)|PyTorch has .*)(=.*)?|order .*",
+        "safetensors files and their metadata; PyTorch's are pickles",
+    ),
+    ("from_dlpack", "only (deepcore has x|PyTorch has (ext_tensor|copy=None))", "by position, and never a copy"),
+    (
         "from_numpy|set_default_device|set_default_dtype|set_rng_state|Tensor\\.copy_|Tensor\\.type_as",
         "only (deepcore has (array|name|dtype|state|other)|PyTorch has (ndarray|device|d|new_state|src|tensor))",
         "given by position; the name says what it is",

@@ -168,8 +168,8 @@ def _over_last(norm: Callable[..., Any]) -> Callable[..., Any]:
 def _ctc_loss(log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, **kwargs: Any) -> Any:
     if targets.numel() and not 0 <= int(targets.min()) <= int(targets.max()) < log_probs.shape[-1]:
         raise NoCounterpart("PyTorch does not check labels: it reads memory past the classes")
-    lengths = [torch.as_tensor(n, dtype=torch.int64) for n in (input_lengths, target_lengths)]
-    return TF.ctc_loss(log_probs, targets, *lengths, **kwargs)
+    inputs, wanted = (torch.as_tensor(n, dtype=torch.int64) for n in (input_lengths, target_lengths))
+    return TF.ctc_loss(log_probs, targets, inputs, wanted, **kwargs)
 
 
 def _stable(sort: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.observer import composite
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.conv.columns import Col2im, Im2col
 from deepcore.functions.conv.conv2d import conv2d, conv_transpose2d, output_length
@@ -115,6 +116,7 @@ class _Geometry:
         return extra, size
 
 
+@composite
 def conv1d(
     x: Tensor,
     weight: Tensor,
@@ -143,6 +145,7 @@ def conv1d(
     return squeeze(y, 2)
 
 
+@composite
 def conv_transpose1d(
     x: Tensor,
     weight: Tensor,
@@ -174,6 +177,7 @@ def _only_numbers(padding: Any) -> Any:
     return (padding, None, None, None) if isinstance(padding, str) else padding
 
 
+@composite
 def conv3d(
     x: Tensor,
     weight: Tensor,
@@ -208,6 +212,7 @@ def conv3d(
     return permute(reshape(y, (n, od, *y.shape[1:])), (0, 2, 1, 3, 4))
 
 
+@composite
 def conv_transpose3d(
     x: Tensor,
     weight: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.observer import composite
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import int64
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
@@ -88,6 +89,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     return Embedding(padding_idx)(weight, input)
 
 
+@composite
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the place that each integer names, else 0: (...) integers -> (..., num_classes) int64.
 

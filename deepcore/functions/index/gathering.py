@@ -278,7 +278,8 @@ def _slices(op: str, x: Any, axis: int, index: Any) -> tuple[tuple[Any, ...], An
     if len(index.shape) > 1:
         raise ShapeError(message(op, "an index with one axis", got(x=x, index=index)))
     _check_device(op, x, index)
-    found, outside = places(op, x.backend, index.array.reshape(-1), x.shape[axis] if x.ndim else 1)
+    flat = index.array if len(index.shape) == 1 else index.array.reshape(-1)
+    found, outside = places(op, x.backend, flat, x.shape[axis] if x.ndim else 1)
     return (slice(None),) * axis + (found,), outside
 
 

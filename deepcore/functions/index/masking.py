@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepcore.autograd.observer import composite
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import int64, result_type
 from deepcore.errors import DTypeError, ShapeError, got, message
@@ -59,6 +60,7 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     return getitem(broadcast_to(x, shape), broadcast_to(mask, shape))
 
 
+@composite
 def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
     """The places where x is not 0: (count, ndim) int64, or with as_tuple one tensor (count,) an axis, for x[...].
 

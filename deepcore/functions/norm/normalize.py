@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.observer import composite
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.arithmetic import clamp, where
@@ -38,6 +39,7 @@ class ChannelWindowSum(Function):
         return ChannelWindowSum(self.after, self.before)(gy)
 
 
+@composite
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha * mean of the squares of `size` channels around) ** beta: x (N, C, ...), as in PyTorch.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.observer import composite
 from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.recurrent import blocks, previous, spans
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
@@ -285,6 +286,7 @@ def _check_nonlinearity(op: str, nonlinearity: str) -> None:
         raise ConfigError(message(op, "nonlinearity 'tanh' or 'relu'", found))
 
 
+@composite
 def rnn(
     input: Tensor,
     h0: Tensor,
@@ -313,6 +315,7 @@ def rnn(
     return y, h_n
 
 
+@composite
 def lstm(
     input: Tensor,
     h0: Tensor,
@@ -338,6 +341,7 @@ def lstm(
     return y, h_n, c_n
 
 
+@composite
 def gru(
     input: Tensor,
     h0: Tensor,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-import deepcore as dc
+from deepcore import creation
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, dtype_of, ints, number
+from deepcore.onnx.operators.adapter import Adapter, dtype_of, need, number, sizes
 
 
 def over_all(op: Callable[..., Any]) -> Adapter:
@@ -28,8 +28,9 @@ def power(x: Any, y: Any) -> Any:
     return F.pow(x, y).to(x.dtype)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-    return F.clamp(x, number(low), number(high))
+def clip(x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """The bounds were attributes once."""
+    return F.clamp(x, number(low, min), number(high, max))
 
 
 def mean_of_all(*tensors: Any) -> Any:
@@ -64,17 +65,27 @@ def prelu(x: Any, slope: Any) -> Any:
 
 
 def eye_like(x: Any, dtype: int | None, k: int) -> Any:
-    assert k == 0
-    return dc.eye(*x.shape, dtype=x.dtype if dtype is None else dtype_of(dtype), device=x.device)
+    need(k == 0)
+    rows, columns = x.shape
+    return creation.eye(rows, columns, dtype=x.dtype if dtype is None else dtype_of(dtype), device=x.device)
 
 
 def count_up(start: Any, limit: Any, delta: Any, **_: Any) -> Any:
-    return dc.arange(number(start), number(limit), number(delta), dtype=start.dtype, device=start.device)
+    return creation.arange(number(start), number(limit), number(delta), dtype=start.dtype, device=start.device)
+
+
+def is_infinite(x: Any, detect_negative: int, detect_positive: int) -> Any:
+    infinity = float("inf")
+    found = x != x  # nowhere, but for NaN
+    found = found & ~found
+    if detect_positive:
+        found = found | (x == infinity)
+    return found | (x == -infinity) if detect_negative else found
 
 
 def filled(shape: Any, value: Any) -> Any:
     value = np.zeros(1, np.float32) if value is None else value
-    return dc.full(ints(shape), value.item(), dtype=value.dtype, device=shape.device)
+    return creation.full(sizes(shape), value.item(), dtype=value.dtype, device=shape.device)
 
 
 def constant(**attributes: Any) -> np.ndarray:
@@ -87,6 +98,19 @@ def constant(**attributes: Any) -> np.ndarray:
 
 ADAPTERS = {
     "Abs": Adapter(F.abs),
+    "Acos": Adapter(F.acos),
+    "Acosh": Adapter(F.acosh),
+    "Asin": Adapter(F.asin),
+    "Asinh": Adapter(F.asinh),
+    "Atan": Adapter(F.atan),
+    "Atanh": Adapter(F.atanh),
+    "Ceil": Adapter(F.ceil),
+    "Cosh": Adapter(F.cosh),
+    "Floor": Adapter(F.floor),
+    "Round": Adapter(F.round),
+    "Sinh": Adapter(F.sinh),
+    "Tan": Adapter(F.tan),
+    "IsInf": Adapter(is_infinite),
     "Add": Adapter(F.add),
     "And": Adapter(operator.and_),
     "BitwiseAnd": Adapter(operator.and_),

@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints
-from onnx_nodes.data import Case
+from deepcore.onnx.operators.adapter import Adapter, Case, ints, need
 
-CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+CONV: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV_TRANSPOSE: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+MAX_POOL: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+AVG_POOL: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def ends(
@@ -136,14 +135,14 @@ def average_pool(
 ) -> Any:
     """Paddings that PyTorch does not have are zeros made beforehand; where they do not count, a mean of ones tells."""
     sizes = x.shape[2:]
-    assert not dilations or set(dilations) == {1}
+    need(not dilations or set(dilations) == {1})
     stride = strides or [1] * len(sizes)
     pool = AVG_POOL[len(sizes)]
     window = (tuple(kernel_shape), tuple(stride))
     before, after = ends(sizes, kernel_shape, stride, [1] * len(sizes), pads, auto_pad)
     if before == after and all(2 * p <= k for p, k in zip(before, kernel_shape, strict=True)):
         return pool(x, *window, tuple(before), bool(ceil_mode), bool(count_include_pad))
-    assert not ceil_mode
+    need(not ceil_mode)
     y = pool(padded(x, before, after), *window)
     return y if count_include_pad else y / pool(padded(x * 0 + 1, before, after), *window)
 
@@ -154,26 +153,26 @@ def lp_pool(
     auto_pad: str,
     ceil_mode: int,
     dilations: Any,
-    kernel_shape: list[int],
+    kernel_shape: Any,
     p: int,
     pads: Any,
     strides: Any,
 ) -> Any:
     """PyTorch's has no padding, and takes x ** p of signed numbers where ONNX takes |x| ** p; rows are thin images."""
-    assert len(x.shape) <= 4
-    assert not dilations or set(dilations) == {1}
+    need(len(x.shape) <= 4)
+    need(not dilations or set(dilations) == {1})
     sizes = x.shape[2:]
     stride = strides or [1] * len(sizes)
     before, after = ends(sizes, kernel_shape, stride, [1] * len(sizes), pads, auto_pad)
     x = F.abs(padded(x, before, after))
     if len(sizes) == 1:
         return F.lp_pool2d(x.unsqueeze(2), p, (1, *kernel_shape), (1, *stride)).squeeze(2)
-    return F.lp_pool2d(x, p, tuple(kernel_shape), tuple(stride), bool(ceil_mode))
+    return F.lp_pool2d(x, p, (kernel_shape[0], kernel_shape[1]), (stride[0], stride[1]), bool(ceil_mode))
 
 
 def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: Any, pads: Any, strides: Any) -> Any:
     """In ONNX the places are those in the image of the usual size, which a larger output shape only extends."""
-    assert not pads
+    need(not pads)
     y = F.max_unpool2d(x, index, tuple(kernel_shape), tuple(strides))
     if output_shape is None:
         return y
@@ -182,12 +181,14 @@ def max_unpool(x: Any, index: Any, output_shape: Any = None, *, kernel_shape: An
 
 
 def col2im(x: Any, image: Any, block: Any, *, dilations: Any, pads: Any, strides: Any) -> Any:
-    assert image.shape == (2,)
-    assert not pads or pads[:2] == pads[2:]
+    need(image.shape == (2,))
+    need(not pads or pads[:2] == pads[2:])
+    size: Any = tuple(ints(image))
+    kernel: Any = tuple(ints(block))
     return F.fold(
         x,
-        tuple(ints(image)),
-        tuple(ints(block)),
+        size,
+        kernel,
         tuple(dilations or (1, 1)),
         tuple((pads or (0, 0))[:2]),
         tuple(strides or (1, 1)),
@@ -216,9 +217,9 @@ ADAPTERS = {
     "Conv": Adapter(conv, places),
     "ConvTranspose": Adapter(conv_transpose, reaching),
     "GlobalAveragePool": Adapter(
-        lambda x: F.adaptive_avg_pool2d(x, 1), lambda case: math.prod(case.inputs[0].shape[2:])
+        lambda x: F.mean(x, tuple(range(2, x.ndim)), True), lambda case: math.prod(case.inputs[0].shape[2:])
     ),
-    "GlobalMaxPool": Adapter(lambda x: F.adaptive_max_pool2d(x, 1)),
+    "GlobalMaxPool": Adapter(lambda x: F.amax(x, tuple(range(2, x.ndim)), True)),
     "LpPool": Adapter(lp_pool, window),
     "MaxPool": Adapter(max_pool),
     "MaxUnpool": Adapter(max_unpool),

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, longest
-from onnx_nodes.data import Case
+from deepcore.onnx.operators.adapter import Adapter, Case, longest, need
 
 
 def batch_norm(
@@ -29,7 +28,7 @@ def layer_norm(x: Any, scale: Any, bias: Any = None, *, axis: int, epsilon: floa
 
 def mean_variance(x: Any, axes: list[int]) -> Any:
     """Over all but the channels, which is batch_norm without its weights."""
-    assert axes == [0, 2, 3]
+    need(axes == [0, 2, 3])
     return F.batch_norm(x, None, None, training=True, eps=1e-9)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import deepcore as dc
+from deepcore import creation, linalg
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints, longest, number, per_output
+from deepcore.onnx.operators.adapter import Adapter, ints, longest, number, per_output
 
 
 def over_axes(op: Callable[..., Any]) -> Adapter:
@@ -49,7 +49,7 @@ def accumulation(op: Callable[..., Any], neutral: float) -> Adapter:
             x = F.flip(x, (dim,))
         y = op(x, dim).to(x.dtype)  # ONNX keeps the dtype, PyTorch makes integers int64
         if exclusive:
-            first = dc.full_like(F.index_select(y, dim, dc.tensor([0], device=y.device)), neutral)
+            first = creation.full_like(F.index_select(y, dim, creation.tensor([0], device=y.device)), neutral)
             y = F.cat([first, F.split(y, [y.shape[dim] - 1, 1], dim)[0]], dim)
         return F.flip(y, (dim,)) if reverse else y
 
@@ -66,13 +66,13 @@ ADAPTERS = {
     "ArgMin": place(F.argmin),
     "CumProd": accumulation(F.cumprod, 1),
     "CumSum": accumulation(F.cumsum, 0),
-    "Det": Adapter(dc.linalg.det, longest),
+    "Det": Adapter(linalg.det, longest),
     "Einsum": Adapter(lambda *xs, equation: F.einsum(equation, *xs), longest),
     "Gemm": Adapter(gemm, longest),
     "LogSoftmax": Adapter(lambda x, axis: F.log_softmax(x, axis), longest),
     "MatMul": Adapter(F.matmul, longest),
-    "ReduceL1": over_axes(lambda x, dim, keep: dc.linalg.vector_norm(x, 1, dim, keep)),
-    "ReduceL2": over_axes(lambda x, dim, keep: dc.linalg.vector_norm(x, 2, dim, keep)),
+    "ReduceL1": over_axes(lambda x, dim, keep: linalg.vector_norm(x, 1, dim, keep)),
+    "ReduceL2": over_axes(lambda x, dim, keep: linalg.vector_norm(x, 2, dim, keep)),
     "ReduceLogSum": over_axes(lambda x, dim, keep: F.log(F.sum(x, dim, keep))),
     "ReduceLogSumExp": over_axes(F.logsumexp),
     "ReduceMax": over_axes(F.amax),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnx_nodes import arranging, elementwise, indexing, norms, reductions, sequences, vision, windows
-from onnx_nodes.adapter import Adapter
+from deepcore.onnx.operators import arranging, elementwise, indexing, norms, reductions, sequences, vision, windows
+from deepcore.onnx.operators.adapter import Adapter
 
 FAMILIES = (elementwise, reductions, arranging, indexing, windows, norms, sequences, vision)
 

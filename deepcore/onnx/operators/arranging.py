@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import deepcore as dc
+from deepcore import creation, dtypes
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints, number
+from deepcore.onnx.operators.adapter import LARGEST, Adapter, ints, need, number, sizes
 
 PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -78,28 +78,33 @@ def unsqueeze(x: Any, axes: Any) -> Any:
     return x
 
 
+def tile(x: Any, repeats: list[int]) -> Any:
+    need(math.prod(repeats) * x.numel() <= LARGEST, f"more than {LARGEST} elements")
+    return F.tile(x, repeats)
+
+
 def triangle(x: Any, k: Any = None, *, upper: int) -> Any:
     return (F.triu if upper else F.tril)(x, number(k, 0))
 
 
 def shape(x: Any, start: int = 0, end: int | None = None) -> Any:
-    return dc.tensor(list(x.shape[start:end]), dtype=dc.int64, device=x.device)
+    return creation.tensor(list(x.shape[start:end]), dtype=dtypes.int64, device=x.device)
 
 
 ADAPTERS = {
     "Concat": Adapter(lambda *tensors, axis: F.cat(tensors, axis)),
     "DepthToSpace": Adapter(depth_to_space),
-    "Expand": Adapter(lambda x, shape: F.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(ints(shape))))),
+    "Expand": Adapter(lambda x, shape: F.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(sizes(shape))))),
     "Flatten": Adapter(flatten),
     "Pad": Adapter(pad),
     "Reshape": Adapter(reshape),
     "Shape": Adapter(shape),
-    "Size": Adapter(lambda x: dc.tensor(x.numel(), device=x.device)),
+    "Size": Adapter(lambda x: creation.tensor(x.numel(), device=x.device)),
     "Slice": Adapter(cut),
     "SpaceToDepth": Adapter(space_to_depth),
     "Split": Adapter(split, counts_outputs=True),
     "Squeeze": Adapter(squeeze),
-    "Tile": Adapter(lambda x, repeats: F.tile(x, ints(repeats))),
+    "Tile": Adapter(lambda x, repeats: tile(x, ints(repeats))),
     "Transpose": Adapter(lambda x, perm: F.permute(x, perm or range(x.ndim)[::-1])),
     "Trilu": Adapter(triangle),
     "Unsqueeze": Adapter(unsqueeze),

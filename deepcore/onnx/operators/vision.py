@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import deepcore as dc
+from deepcore import creation, dtypes
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints, number
+from deepcore.onnx.operators.adapter import Adapter, ints, need, number
 
 GRID_MODES = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
 RESIZE_MODES = {
@@ -68,7 +68,7 @@ def roi_align(
     sampling_ratio: int,
     spatial_scale: float,
 ) -> Any:
-    assert mode == "avg"
+    need(mode == "avg")
     rows = F.cat([image.to(boxes.dtype).unsqueeze(1), boxes], 1)
     aligned = coordinate_transformation_mode == "half_pixel"
     return F.roi_align(x, rows, (output_height, output_width), spatial_scale, sampling_ratio, aligned)
@@ -87,7 +87,7 @@ def non_max_suppression(
             good = F.nonzero(scores[n, c] > number(threshold, float("-inf")))[:, 0]
             best = F.nms(corners[good], scores[n, c][good], number(iou, 0.0))[: number(most, 0)]
             kept += [[n, c, i] for i in ints(good[best])]
-    return dc.tensor(kept, dtype=dc.int64, device=boxes.device)
+    return creation.tensor(kept, dtype=dtypes.int64, device=boxes.device)
 
 
 ADAPTERS = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-import deepcore as dc
-from onnx_nodes.data import Case
+from deepcore.errors import ConfigError
 
 
 def one(case: Case) -> int:
@@ -26,6 +25,14 @@ def longest(case: Case) -> int:
 def per_output(case: Case) -> int:
     """The length of a reduction whose outputs share the elements of the first input among them."""
     return math.ceil(case.inputs[0].size / max(case.outputs[0].size, 1))
+
+
+class Case(Protocol):
+    """A call of one operator on known values, for the length of its longest reduction."""
+
+    attributes: dict[str, Any]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -45,17 +52,21 @@ class Adapter:
     """Whether the call also needs to know how many outputs the node has, as `outputs`."""
 
 
-def run(case: Case, adapters: Mapping[str, Adapter], device: str) -> dict[str, Any]:
-    """The values of all names of the graph as tensors, computed on a device node by node."""
-    values = {name: dc.tensor(a, device=device) for name, a in case.feeds.items()}
-    for node in case.nodes:
-        adapter = adapters[node.operator]
-        more = {"outputs": len(node.outputs)} if adapter.counts_outputs else {}
-        result = adapter.call(*(values[n] if n else None for n in node.inputs), **node.attributes, **more)
-        for name, y in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=False):
-            if y is not None:
-                values[name] = dc.tensor(y, device=device) if isinstance(y, np.ndarray) else y
-    return values
+LARGEST = 2**28
+"""Elements of a value whose shape stands in the file: more is taken for a fault in it."""
+
+
+def need(holds: bool, what: str = "a combination of options that deepcore does not have") -> None:
+    """Raise ConfigError unless it holds."""
+    if not holds:
+        raise ConfigError(what)
+
+
+def sizes(given: Any) -> list[int]:
+    """As `ints`, for a shape that is to be filled; raises ConfigError for an absurd one."""
+    found = ints(given)
+    need(math.prod(found) <= LARGEST, f"a shape with more than {LARGEST} elements: {found}")
+    return found
 
 
 # --- conversions ------------------------------------------------------------------------------------------------------
@@ -69,7 +80,7 @@ def ints(given: Any) -> list[int]:
 
 def number(tensor: Any, default: Any = None) -> Any:
     """An input that is one number, of shape () or (1,)."""
-    return default if tensor is None else tensor.reshape(()).item()
+    return default if tensor is None else tensor.reshape(()).item() if hasattr(tensor, "reshape") else tensor
 
 
 def dtype_of(code: int) -> np.dtype:

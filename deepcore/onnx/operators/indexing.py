@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import deepcore as dc
+from deepcore import creation
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, counted, number
+from deepcore.onnx.operators.adapter import Adapter, counted, need, number
 
 
 def gather(x: Any, index: Any, axis: int) -> Any:
@@ -22,7 +22,7 @@ def gather_nd(x: Any, index: Any, batch_dims: int) -> Any:
     for d in range(batch_dims):
         size = [1] * (index.ndim - 1)
         size[d] = x.shape[d]
-        batches.append(dc.arange(x.shape[d], device=x.device).reshape(size))
+        batches.append(creation.arange(x.shape[d], device=x.device).reshape(size))
     return x[(*batches, *F.unbind(index, -1))]
 
 
@@ -30,14 +30,14 @@ def scatter(x: Any, index: Any, updates: Any, *, axis: int, reduction: str = "no
     index = counted(index, x.shape[axis])
     if reduction == "add":
         return F.scatter_add(x, axis, index, updates)
-    assert reduction == "none"
+    need(reduction == "none")
     return F.scatter(x, axis, index, updates)
 
 
 def scatter_nd(x: Any, index: Any, updates: Any, *, reduction: str) -> Any:
     if reduction == "add" and index.shape[-1] == 1:
         return F.index_add(x, 0, index.squeeze(-1), updates)
-    assert reduction == "none"
+    need(reduction == "none")
     y = x.clone()
     y[F.unbind(index, -1)] = updates
     return y

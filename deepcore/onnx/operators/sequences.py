@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import deepcore as dc
+from deepcore import creation, dtypes
 from deepcore import functional as F
-from onnx_nodes.adapter import Adapter, ints
-from onnx_nodes.data import Case
+from deepcore.onnx.operators.adapter import Adapter, Case, ints, need
 
 IOFC_TO_IFGO = (0, 2, 3, 1)
 ZRH_TO_RZN = (1, 0, 2)
@@ -38,13 +37,13 @@ def layer(step: Callable[..., tuple[Any, ...]], order: tuple[int, ...], states: 
         if layout:
             x = F.transpose(x, 0, 1)
         time, batch = x.shape[:2]
-        assert lengths is None or set(ints(lengths)) == {time}
-        assert options["clip"] is None
+        need(lengths is None or set(ints(lengths)) == {time})
+        need(options["clip"] is None)
         results = []
         for d in range(w.shape[0]):
             given = [s[d] if s is not None else None for s in more]
             h = [
-                dc.zeros(batch, hidden_size, dtype=x.dtype, device=x.device)
+                creation.zeros(batch, hidden_size, dtype=x.dtype, device=x.device)
                 if i >= len(given) or given[i] is None
                 else given[i]
                 for i in range(states)
@@ -64,29 +63,30 @@ def layer(step: Callable[..., tuple[Any, ...]], order: tuple[int, ...], states: 
 
 
 def rnn_step(x: Any, h: Any, weights: Any, reverse: bool, _: Any, options: dict[str, Any]) -> tuple[Any, ...]:
-    return F.rnn(x, *h, *weights, reverse=reverse)
+    return F.rnn(x, *h, *weights, reverse=reverse)  # type: ignore[misc]
 
 
 def gru_step(x: Any, h: Any, weights: Any, reverse: bool, _: Any, options: dict[str, Any]) -> tuple[Any, ...]:
-    return F.gru(x, *h, *weights, reset_after=bool(options["linear_before_reset"]), reverse=reverse)
+    after = bool(options["linear_before_reset"])
+    return F.gru(x, *h, *weights, reset_after=after, reverse=reverse)  # type: ignore[misc]
 
 
 def lstm_step(x: Any, h: Any, weights: Any, reverse: bool, p: Any, options: dict[str, Any]) -> tuple[Any, ...]:
     if p is not None:
         i, o, f = F.chunk(p, 3)
         p = F.stack([i, f, o])
-    return F.lstm(x, *h, *weights, peephole=p, reverse=reverse)
+    return F.lstm(x, *h, *weights, peephole=p, reverse=reverse)  # type: ignore[misc]
 
 
-def heads(x: Any, count: int | None) -> Any:
+def heads(x: Any, count: Any) -> Any:
     """(N, L, heads * E) as (N, heads, L, E)."""
     return x if x.ndim == 4 else F.transpose(F.unflatten(x, 2, (count, -1)), 1, 2)
 
 
 def allowed(rows: int, columns: int, start: Any, causal: int, left: int, right: int, device: str) -> Any:
     """Which keys each query may see, (..., L, S): query i stands at `start` + i among them."""
-    key = dc.arange(columns, device=device)
-    distance = key - (dc.arange(rows, device=device).unsqueeze(1) + start)
+    key = creation.arange(columns, device=device)
+    distance = key - (creation.arange(rows, device=device).unsqueeze(1) + start)
     seen = (key >= 0).unsqueeze(0)
     if causal:
         seen = seen & (distance <= 0)
@@ -115,7 +115,7 @@ def attention(
     right_window_size: int = -1,
 ) -> tuple[Any, ...]:
     """Heads that share keys are repeated; a causal mask that is not plain joins the other mask."""
-    assert not softcap
+    need(not softcap)
     flat = q.ndim == 3
     q, k, v = heads(q, q_num_heads), heads(k, kv_num_heads), heads(v, kv_num_heads)
     if past_key is not None:
@@ -129,7 +129,7 @@ def attention(
     plain = bool(is_causal) and mask is None and lengths is None and past_key is None and not windowed
     if mask is not None and mask.shape[-1] < columns:
         fill = (0, columns - mask.shape[-1])
-        mask = F.pad(mask, fill, value=False) if mask.dtype == dc.bool else F.pad(mask, fill, value=float("-inf"))
+        mask = F.pad(mask, fill, value=False) if mask.dtype == dtypes.bool_ else F.pad(mask, fill, value=float("-inf"))
     if (is_causal or windowed or lengths is not None) and not plain:
         start: Any = 0 if past_key is None else past_key.shape[2]
         if lengths is not None:
@@ -137,10 +137,10 @@ def attention(
             start = lengths - rows
         seen = allowed(rows, columns, start, is_causal, left_window_size, right_window_size, q.device)
         if lengths is not None:
-            seen = seen & (dc.arange(columns, device=q.device) < lengths)
+            seen = seen & (creation.arange(columns, device=q.device) < lengths)
         if mask is None:
             mask = seen
-        elif mask.dtype == dc.bool:
+        elif mask.dtype == dtypes.bool_:
             mask = mask & seen
         else:
             mask = F.where(seen, mask, float("-inf"))
@@ -150,8 +150,8 @@ def attention(
 
 def flex_attention(q: Any, k: Any, v: Any, *, scale: float | None, score_mod: Any, prob_mod: Any, **_: Any) -> Any:
     """Attention whose scores and weights are as they are; heads that share keys are repeated."""
-    assert score_mod is None
-    assert prob_mod is None
+    need(score_mod is None)
+    need(prob_mod is None)
     k, v = (F.repeat_interleave(t, q.shape[1] // k.shape[1], 1) for t in (k, v))
     return F.scaled_dot_product_attention(q, k, v, scale=scale)
 
