@@ -153,7 +153,7 @@ def test_run_goes_on_on_another_device(tmp_path: Path, monkeypatch: pytest.Monke
     lines: list[str] = []
     started = job.start(config, tmp_path / "run", say=lines.append)
     assert not started.trainer.train(should_stop=lambda: started.trainer.step == 3)
-    resumed = job.resume(tmp_path / "run", "cpu", say=lines.append)
+    resumed = job.resume(tmp_path / "run", {"device": "cpu"}, say=lines.append)
     assert resumed.trainer.train()
     assert job.finish(resumed).accuracy == resumed.trainer.rows[-1]["test_accuracy"]
     assert lines == ["device: numpy (as asked)", "device: cpu (as asked)"]

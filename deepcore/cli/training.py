@@ -12,7 +12,7 @@ from rich.console import Console
 from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR, STOPPED
 from deepcore.errors import ConfigError, DeepcoreError
 from deepcore.train import Progress, job
-from deepcore.train.config import Settings, TrainConfig, from_command_line, option, read_toml
+from deepcore.train.config import CHANGEABLE, Settings, TrainConfig, from_command_line, option, read_toml
 from deepcore.train.interrupt import stop_on_signals
 
 
@@ -26,7 +26,7 @@ def train_command(
     given = from_command_line(options, assignments)
     if resume is not None:
         _refuse_others(given, out, config)
-        prepared = job.resume(resume, given.get("device"), say, callbacks)
+        prepared = job.resume(resume, given, say, callbacks)
         say(f"going on with {prepared.run} after step {prepared.trainer.step} of {prepared.trainer.total_steps}")
     else:
         settings = TrainConfig.resolve(read_toml(config) | given if config else given)
@@ -72,7 +72,7 @@ def _summary(prepared: job.Job) -> str:
 
 
 def _refuse_others(given: Settings, out: Path | None, config: Path | None) -> None:
-    names = [given.places.get(name, option(name)) for name in given if name != "device"]
+    names = [given.places.get(name, option(name)) for name in given if name not in CHANGEABLE]
     names += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
     if names:
         options = ", ".join(dict.fromkeys(names))

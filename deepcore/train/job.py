@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepcore import data
 from deepcore.autograd import no_grad
 from deepcore.creation import tensor
-from deepcore.errors import RunError
+from deepcore.errors import ConfigError, RunError
 from deepcore.nn import Conv2d
 from deepcore.train import checkpoint, device, plots
-from deepcore.train.callbacks import Callback, EarlyStopping
-from deepcore.train.config import TrainConfig, read_toml
+from deepcore.train.callbacks import Callback, EarlyStopping, TensorBoard
+from deepcore.train.config import CHANGEABLE, TrainConfig, read_toml
 from deepcore.train.evaluate import Evaluation
 from deepcore.train.recipe import ImageTrainer
 from deepcore.train.run import RunFolder, write_atomic
@@ -46,6 +46,8 @@ def start(
     name, line = device.choose(config.device)
     say(line)
     config = replace(config, device=name)
+    if config.tensorboard:
+        TensorBoard.require()
     with _notes(say):
         splits = data.load(config.data, log=say)
         trainer = ImageTrainer(config, splits, name, callbacks=callbacks)
@@ -56,18 +58,23 @@ def start(
 
 
 def resume(
-    path: str | Path, device_name: str | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
+    path: str | Path, changes: Mapping[str, Any] | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
 ) -> Job:
     """Prepares to go on with a run where its newest good checkpoint ends, on its own device or another.
 
-    A run that was stopped before its first checkpoint begins anew. Raises RunError where the run is complete, or where
-    all of its checkpoints are damaged.
+    changes: settings that are others from now on, of those in `config.CHANGEABLE`. A run that was stopped before its
+    first checkpoint begins anew. Raises RunError where the run is complete or all of its checkpoints are damaged,
+    ConfigError for settings that cannot be.
     """
     run = RunFolder.open(path)
-    config = TrainConfig.resolve(read_toml(run.config))
+    changes = changes or {}
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise ConfigError(f"a run goes on with its own {name}; what may be another is {', '.join(CHANGEABLE)}.")
+    config = TrainConfig.resolve(read_toml(run.config) | changes)
     if run.model.is_file() and not run.saved():
         raise RunError(f"{run} has no checkpoint to go on from. Hint: start anew: deepcore train --config {run.config}")
-    name, line = device.choose(device_name or config.device)
+    name, line = device.choose(config.device)
     say(line)
     with _notes(say):
         trainer = ImageTrainer(config, data.load(config.data, log=say), name, run, callbacks)
@@ -81,14 +88,14 @@ def resume(
 
 
 def finish(job: Job, say: Say = print) -> Evaluation:
-    """Writes the model, then the pictures, and returns the result on the test set.
+    """Writes the pictures, then the model, and returns the result on the test set.
 
-    After an early stopping the model is that of the best epoch, else that of the last.
+    After an early stopping the model is that of the best epoch, else that of the last. The model comes last: a run that
+    has one is complete, and one that is killed before is finished when it goes on.
     """
     trainer, run = job
     _take_best(trainer, run, say)
     result = trainer.predictions()
-    save_model(trainer, run)
     title = f"{trainer.config.model} on {trainer.config.data}"
     test = trainer.splits.test
     smoothing = trainer.config.label_smoothing
@@ -99,6 +106,7 @@ def finish(job: Job, say: Say = print) -> Evaluation:
     )
     plots.save_figure(figure, run.path / "confusion.png")
     _save_filters(trainer, run, title)
+    save_model(trainer, run)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ from deepcore.random import Generator, manual_seed
 from deepcore.tensor import Tensor
 from deepcore.train import callbacks as cb
 from deepcore.train.callbacks.monitor import Best
-from deepcore.train.config import TrainConfig
+from deepcore.train.config import CHANGEABLE, TrainConfig
 from deepcore.train.evaluate import BATCH, Evaluation, evaluate
 from deepcore.train.meter import accuracy
 from deepcore.train.run import RunFolder
@@ -27,6 +27,8 @@ from deepcore.train.trainer import Batch, Trainer
 # The lower half of a stream's seed is the user's seed, the upper half says what the stream is for. Streams that are
 # kept apart stay the same when another one draws more: the order of the data does not hang on the dropout.
 WEIGHTS, ORDER, AUGMENTATION = (stream << 32 for stream in range(3))
+
+Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of (images, labels)
 
 START_FACTOR = 1 / 25  # of the learning rate, where a warm-up begins: that of the one-cycle schedule
 STEP_AT, STEP_FACTOR = (0.5, 0.75), 0.1  # of the schedule "step", as in He et al. 2016
@@ -55,9 +57,7 @@ class ImageTrainer(Trainer):
         manual_seed(WEIGHTS + config.seed)
         model = make_model(config, splits, device)
         optimizer = make_optimizer(config, list(model.parameters()))
-        order = Generator(ORDER + config.seed)
-        loader = DataLoader(splits.train, config.batch_size, shuffle=True, generator=order, device=device)
-        tests = DataLoader(splits.test, min(BATCH, len(splits.test)), device=device)
+        loader, tests = make_loaders(config, splits, device)
         self.prepare = Prepare(config, splits)
         super().__init__(
             model,
@@ -90,11 +90,11 @@ class ImageTrainer(Trainer):
         return super().state_dict() | {"config": asdict(self.config)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes up a state. Raises DataError where it is of other settings, but for the device."""
+        """Takes up a state. Raises DataError where it is of other settings that the weights depend on."""
         super().load_state_dict(state)
         saved = dict(state["config"])
         for name, value in asdict(self.config).items():
-            if name != "device" and saved.get(name, value) != value:
+            if name not in CHANGEABLE and saved.get(name, value) != value:
                 raise DataError(f"{name} was {saved[name]!r} and is {value!r} now; a run goes on with its own settings")
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -115,13 +115,12 @@ class Prepare:
     def __init__(self, config: TrainConfig, splits: Splits):
         self.normalize = Normalize(*splits.train.pixel_stats())
         self.generator = Generator(AUGMENTATION + config.seed)
-        self.affine = RandomAffine(config.degrees, config.scale, config.translate, self.generator)
-        self.augments = config.augments
+        self.changes = make_augmentation(config, self.generator)
 
     def __call__(self, batch: Batch) -> Batch:
         images, labels = batch
-        if self.augments:
-            images = self.affine(images)
+        for change in self.changes:
+            images, labels = change(images, labels)
         return self.normalize(images), labels
 
     def normalized(self, batch: Batch) -> Batch:
@@ -138,6 +137,22 @@ class Prepare:
         self.generator.set_state(state["random"])
 
 
+def make_loaders(config: TrainConfig, splits: Splits, device: str) -> tuple[DataLoader, DataLoader]:
+    """The batches of training, in a new order each epoch, and those of the test."""
+    order = Generator(ORDER + config.seed)
+    train = DataLoader(splits.train, config.batch_size, shuffle=True, generator=order, device=device)
+    return train, DataLoader(splits.test, min(BATCH, len(splits.test)), device=device)
+
+
+def make_augmentation(config: TrainConfig, generator: Generator) -> list[Change]:
+    """What the config does to the training images at random, in this order; all of it draws from `generator`."""
+    changes: list[Change] = []
+    if config.degrees or config.scale or config.translate:
+        affine = RandomAffine(config.degrees, config.scale, config.translate, generator)
+        changes.append(lambda images, labels: (affine(images), labels))
+    return changes
+
+
 def make_model(config: TrainConfig, splits: Splits, device: str) -> Module:
     """The model that the config names, for images and classes like those of the data."""
     _, channels, height, _ = splits.train.images.shape
@@ -150,7 +165,13 @@ def make_model(config: TrainConfig, splits: Splits, device: str) -> Module:
 def make_optimizer(config: TrainConfig, parameters: Sequence[Parameter]) -> optim.Optimizer:
     """The optimiser that the config names, over these parameters."""
     if config.optimizer == "sgd":
-        return optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return optim.SGD(
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+        )
     kind = optim.AdamW if config.optimizer == "adamw" else optim.Adam
     return kind(parameters, lr=config.lr, weight_decay=config.weight_decay)
 

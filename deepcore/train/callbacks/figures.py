@@ -117,14 +117,19 @@ class TensorBoard(Callback):
         self.folder, self.every = Path(folder), every
         self._writer: Any = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    @staticmethod
+    def require() -> Any:
+        """The class of tensorboardX that writes the files. Raises ConfigError where it is not installed."""
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise ConfigError("TensorBoard: tensorboardX is not installed. Hint: pip install tensorboardX") from error
+        return SummaryWriter
+
+    def on_start(self, trainer: Trainer) -> None:
         # What another process wrote beyond the checkpoint is hidden.
         purge = trainer.step + 1 if trainer.step else None
-        self._writer = SummaryWriter(str(self.folder), purge_step=purge)
+        self._writer = self.require()(str(self.folder), purge_step=purge)
 
     def on_step(self, trainer: Trainer) -> None:
         if trainer.step % self.every == 0:
