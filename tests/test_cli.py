@@ -144,6 +144,7 @@ def test_bar_in_a_terminal(tmp_path: Path) -> None:
         (["--config", "absent.toml"], "absent.toml: cannot be read"),
         (["--resume", "absent"], "there is no run folder absent"),
         (["--resume", "absent", "--epochs", "3", "--out", "x"], "leave out --epochs, --out"),
+        (["--resume", "absent", "--set", "ema=0.9", "--set", "keep=3"], "leave out --set ema."),
     ],
 )
 def test_wrong_options_are_named(

@@ -49,11 +49,12 @@ class Finder:
         # By the Function's id; it is kept, so that no other one gets the same.
         self._made_at: dict[int, tuple[Any, str, str]] = {}
         self._depth = 0
+        self._outside = len(traceback.extract_stack())  # frames of those who called for the finder
 
     def forward(self, fn: Any, arrays: list[Any]) -> Any:
         """Run it and look at its results; a Function that runs inside of another one is part of that."""
         if self._depth == 0:
-            self._made_at[id(fn)] = fn, self.module(), _users_line()
+            self._made_at[id(fn)] = fn, self.module(), _users_line(self._outside)
         with fn.backend.quiet():
             result = self._inside(fn.forward, arrays)
         if self._depth == 0:
@@ -107,12 +108,12 @@ def _host(array: Any, backend: Any) -> Any:
     return backend.to_host(array)
 
 
-def _users_line() -> str:
-    """The innermost line outside of deepcore, where deepcore called it: in a module or a loss of the user."""
-    frames = traceback.extract_stack()
-    own = [os.path.abspath(frame.filename).startswith(_HERE + os.sep) for frame in frames]
-    innermost = max((i for i, ours in enumerate(own) if not ours), default=0)
-    if not any(own[:innermost]):
-        return ""
-    frame = frames[innermost]
-    return f"{frame.filename}:{frame.lineno}: {frame.line}"
+def _users_line(outside: int) -> str:
+    """The innermost line outside of deepcore that deepcore called: in a module or a loss of the user.
+
+    The outermost `outside` frames are left out: the program that trains, which may be deepcore's own command.
+    """
+    for frame in reversed(traceback.extract_stack()[outside:]):
+        if not os.path.abspath(frame.filename).startswith(_HERE + os.sep):
+            return f"{frame.filename}:{frame.lineno}: {frame.line}"
+    return ""

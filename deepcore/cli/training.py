@@ -72,11 +72,11 @@ def _summary(prepared: job.Job) -> str:
 
 
 def _refuse_others(given: Settings, out: Path | None, config: Path | None) -> None:
-    names = [given.places.get(name, option(name)) for name in given if name not in CHANGEABLE]
+    changed = [name for name in given if name not in CHANGEABLE]
+    names = [f"{given.places[name]} {name}" if name in given.places else option(name) for name in changed]
     names += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
     if names:
-        options = ", ".join(dict.fromkeys(names))
-        raise ConfigError(f"--resume goes on with the settings of the run; leave out {options}.")
+        raise ConfigError(f"--resume goes on with the settings of the run; leave out {', '.join(names)}.")
 
 
 def _sayer(console: Console) -> Callable[[str], None]:
