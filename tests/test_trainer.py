@@ -468,6 +468,17 @@ def test_data_loader_of_deepcore() -> None:
     assert trainer.rows[-1]["train_accuracy"] == 1.0
 
 
+def test_cost_beside_a_loop_by_hand_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from deepcore.bench import trainer as measurement
+
+    measurement.main(["--rounds", "1", "--steps", "2", "--json", str(tmp_path / "x.json")])
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    rows = json.loads((tmp_path / "x.json").read_text())["rows"]
+    assert all(row["by_hand_ms"] > 0 and row["trainer_ms"] > 0 for row in rows)
+    with pytest.raises(SystemExit):
+        measurement.main(["--rounds", "0"])
+
+
 def test_programs_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
     program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))

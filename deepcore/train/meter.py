@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from deepcore.autograd import no_grad
 from deepcore.errors import ConfigError
-from deepcore.functions import stack
 from deepcore.tensor import Tensor
 
 Metric = Callable[[Any, Any], Any]
@@ -103,6 +102,11 @@ class Meter:
         self.sums.update(state["sums"])
 
 
+def count_of(batch: Sequence[Any]) -> int:
+    """How many samples a batch has."""
+    return next((int(value.shape[0]) for value in batch[::-1] if getattr(value, "ndim", 0)), 1)
+
+
 def detached(value: Any) -> Any:
     """The tensors in a model's output (in tuples, lists and dictionaries too), cut off from the graph."""
     if isinstance(value, Tensor):
@@ -126,7 +130,8 @@ def _as_sum(name: str, value: Any, count: int) -> Any:
 
 
 def _fetch(values: Sequence[Any]) -> list[float]:
+    """The numbers of tensors (), in one copy to the host; what are numbers already stays."""
     if not isinstance(values[0], Tensor):
         return list(values)
-    with no_grad():
-        return [float(v) for v in stack(list(values)).cpu().numpy()]
+    backend = values[0].backend
+    return [float(v) for v in backend.to_host(backend.xp.stack([value.array for value in values]))]

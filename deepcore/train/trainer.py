@@ -20,7 +20,7 @@ from deepcore.optim import Optimizer
 from deepcore.tensor import Tensor
 from deepcore.train import checkpoint, randomness
 from deepcore.train.callbacks.base import Callback
-from deepcore.train.meter import Meter, Metric
+from deepcore.train.meter import Meter, Metric, count_of
 from deepcore.train.run import RunFolder
 
 Batch = tuple[Any, ...]
@@ -92,6 +92,7 @@ class Trainer:
         self.saved_step: int | None = None
         self.way_on = ""  # what to do when the disk is full; `Checkpoints` knows
         self.meter = Meter(metrics)
+        self._metered = 0  # the last step whose loss the meter has
         self.seconds = 0.0
         self.step_losses: list[float] = []
         self.rows: list[dict[str, Any]] = []
@@ -202,9 +203,11 @@ class Trainer:
         self.step += 1
         self.position += 1
         self.pending += 1
-        self.meter.add(loss, output, target, count_of(batch))
         if self.pending == group:
             self._update()
+        # After the update, not between backward and it: meanwhile the threads of the kernels would fall asleep.
+        self.meter.add(loss, output, target, count_of(batch))
+        self._metered = self.step
         if len(self.meter) >= READ_EVERY:
             self.read_meter()
 
@@ -276,7 +279,7 @@ class Trainer:
 
     def read_meter(self) -> Meter:
         """The running figures of this epoch, up to date. Raises RunError where the loss is not finite."""
-        first = self.step - len(self.meter) + 1
+        first = self._metered - len(self.meter) + 1
         losses = self.meter.read()
         self.step_losses += losses
         for step, loss in enumerate(losses, start=first):
@@ -386,11 +389,6 @@ class Trainer:
     def _set_gradients(self, saved: Mapping[str, Any]) -> None:
         for name, value in self.model.named_parameters():
             value.grad = tensor(saved[name], device=value.device) if name in saved else None
-
-
-def count_of(batch: Batch) -> int:
-    """How many samples a batch has."""
-    return next((int(value.shape[0]) for value in batch[::-1] if getattr(value, "ndim", 0)), 1)
 
 
 def _described(batch: Any) -> str:
