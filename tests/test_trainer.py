@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -414,7 +416,6 @@ def test_figures_in_files(tmp_path: Path) -> None:
 def test_tensorboard_files_hold_the_figures(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import masked_crc32c  # noqa: F401 - the writer's own check is in the file
 
     trainer = regression(lines(), epochs=2, test_loader=lines(), callbacks=[TensorBoard(tmp_path, every=5)])
     trainer.train()
@@ -440,6 +441,20 @@ def test_absent_tensorboard_names_the_way_out(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ConfigError, match="Hint: pip install tensorboardX"):
         regression(lines(), callbacks=[TensorBoard(tmp_path)]).train()
+
+
+def test_tensorboard_on_a_full_disk_is_an_error_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = pytest.importorskip("tensorboardX.event_file_writer").EventsWriter
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for method in ("flush", "write_event"):
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, method, full)
+            trainer = regression(lines(), callbacks=[TensorBoard(tmp_path / method)])
+            with pytest.raises(RunError, match=f"{method} could not be written: no space left on device"):
+                trainer.train()
 
 
 def test_folder_of_another_training_is_left_alone(tmp_path: Path) -> None:

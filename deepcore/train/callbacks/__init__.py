@@ -7,11 +7,12 @@ from deepcore.train.callbacks.checkpoints import Checkpoints
 from deepcore.train.callbacks.clip import ClipGradients
 from deepcore.train.callbacks.early_stopping import EarlyStopping
 from deepcore.train.callbacks.ema import EMA
-from deepcore.train.callbacks.figures import Curves, MetricsCSV, MetricsJSON, TensorBoard
+from deepcore.train.callbacks.figures import Curves, MetricsCSV, MetricsJSON
 from deepcore.train.callbacks.limits import Limits
 from deepcore.train.callbacks.nan_guard import NanGuard
 from deepcore.train.callbacks.progress import Progress
 from deepcore.train.callbacks.schedule import Schedule
+from deepcore.train.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "EMA",

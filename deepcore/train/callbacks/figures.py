@@ -1,4 +1,4 @@
-"""The figures of a training in files: CSV, JSON lines, TensorBoard, and a picture of the curves."""
+"""The figures of a training in files: CSV, JSON lines, and a picture of the curves."""
 
 from __future__ import annotations
 
@@ -103,53 +103,6 @@ def _step(line: str) -> float:
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-
-
-class TensorBoard(Callback):
-    """Event files for TensorBoard: the figures of each epoch, and every `every` steps the loss and the learning rate.
-
-    They are written by tensorboardX: `pip install tensorboardX`. Look with `tensorboard --logdir FOLDER`.
-    """
-
-    order = ORDER
-
-    def __init__(self, folder: str | Path, every: int = STEPS):
-        self.folder, self.every = Path(folder), every
-        self._writer: Any = None
-
-    @staticmethod
-    def require() -> Any:
-        """The class of tensorboardX that writes the files. Raises ConfigError where it is not installed."""
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise ConfigError("TensorBoard: tensorboardX is not installed. Hint: pip install tensorboardX") from error
-        return SummaryWriter
-
-    def on_start(self, trainer: Trainer) -> None:
-        # What another process wrote beyond the checkpoint is hidden.
-        purge = trainer.step + 1 if trainer.step else None
-        self._writer = self.require()(str(self.folder), purge_step=purge)
-
-    def on_step(self, trainer: Trainer) -> None:
-        if trainer.step % self.every == 0:
-            trainer.read_meter()
-            self._writer.add_scalar("step/loss", trainer.step_losses[-1], trainer.step)
-            self._writer.add_scalar("step/lr", trainer.lr, trainer.step)
-
-    def on_epoch(self, trainer: Trainer) -> None:
-        for name, value in trainer.rows[-1].items():
-            kind, _, figure = name.partition("_")
-            if kind in ("train", "test"):  # one chart for a figure, with a line each
-                self._writer.add_scalar(f"{figure}/{kind}", value, trainer.step)
-            elif name not in ("epoch", "step"):
-                self._writer.add_scalar(name, value, trainer.step)
-        self._writer.flush()
-
-    def on_end(self, trainer: Trainer) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
 
 class Curves(Callback):
