@@ -179,21 +179,23 @@ def test_every_checkpoint_leads_to_the_same_end(
     assert sorted(steps) == sorted([*range(2, 33, 2), 8, 16, 24, 32])
 
 
-def test_on_another_device_within_rounding(tmp_path: Path) -> None:
-    start = everything(tmp_path, "cpu", every=0)
-    start.train(lambda: start.step == 10)
-    ends = {}
-    for device in ("cpu", "numpy"):
-        rest = everything(tmp_path, device, every=0)
-        rest.callbacks = [c for c in rest.callbacks if type(c) in (Checkpoints, ClipGradients, EMA, EarlyStopping)] + [
-            c for c in rest.callbacks if isinstance(c, Schedule | MetricsJSON)
-        ]
-        assert rest.resume(tmp_path) == 10
-        rest.train(lambda rest=rest: rest.step == 13)
-        ends[device] = {name: value.detach().numpy() for name, value in rest.model.named_parameters()}
-        RunFolder(tmp_path).checkpoint(13).unlink()
-    for name, value in ends["cpu"].items():
-        assert_close(ends["numpy"][name], value, "float32", 8 * 36 * 3, name)
+@pytest.mark.parametrize("route", [("numpy",), ("cpu",), ("numpy", "cpu"), ("cpu", "numpy", "cpu")])
+@pytest.mark.parametrize("begun_on", ["cpu", "numpy"])
+def test_on_another_device_within_rounding(begun_on: str, route: tuple[str, ...], tmp_path: Path) -> None:
+    """Ten steps on one device, then three on others, there and back, beside thirteen on the first."""
+    stops = {1: (13,), 2: (12, 13), 3: (11, 12, 13)}[len(route)]
+    ends = []
+    for folder, devices in ((tmp_path / "stays", (begun_on,) * len(route)), (tmp_path / "moves", route)):
+        first = everything(folder, begun_on, every=0)
+        first.train(lambda first=first: first.step == 10)
+        for device, stop in zip(devices, stops, strict=True):
+            rest = everything(folder, device, every=0)
+            rest.resume(folder)
+            rest.train(lambda rest=rest, stop=stop: rest.step == stop)
+            assert {str(value.device) for value in rest.model.state_dict().values()} == {device}
+        ends.append({name: value.detach().numpy() for name, value in rest.model.named_parameters()})
+    for name, value in ends[0].items():
+        assert_close(ends[1][name], value, "float32", 8 * 36 * 3, name)
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
