@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ class MetricsJSON(Callback):
         """Takes out what a checkpoint that is gone on from knows nothing of, and a line that was cut off."""
         self.run.path.mkdir(parents=True, exist_ok=True)
         if not self.run.log.is_file():
+            if os.path.lexists(self.run.log):  # a pipe would be waited for
+                raise RunError(f"{self.run.log} is not a file. Hint: move it away; training goes on without it.")
             return
         lines = self.run.log.read_text("utf-8", "replace").splitlines()
         lines = [line for line in lines if _step(line) <= trainer.step]
