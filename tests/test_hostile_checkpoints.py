@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 import deepcore as dc
+import run_fuzz
 from deepcore import functional as F
 from deepcore import nn, optim
 from deepcore.errors import RunError
@@ -227,3 +230,34 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             checkpoint.load(tmp_path / name)
     with pytest.raises(RunError, match="there is no"):
         checkpoint.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("cases", [60, pytest.param(1500, marks=pytest.mark.slow)])
+def test_run_folders_with_anything_in_them(cases: int, tmp_path: Path) -> None:
+    outcomes = run_fuzz.run(5, cases, tmp_path)
+    assert sum(outcomes.values()) == cases
+    assert outcomes["bytes: gone on, one passed over"] > 0
+
+
+NO_PICKLE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import run_fuzz
+from deepcore.train import RunFolder
+def refuse(event, arguments):
+    if event == "pickle.find_class":
+        raise SystemExit(f"a pickle was read: {{arguments}}")
+folder = Path({folder!r})
+with run_fuzz.small_world():
+    expected = run_fuzz.make_run(folder)
+    sys.addaudithook(refuse)
+    run = RunFolder(folder / "run")
+    print(run_fuzz.go_on(run, expected, True), run_fuzz.use(run))
+"""
+
+
+def test_resume_and_prediction_read_no_pickle(tmp_path: Path) -> None:
+    program = NO_PICKLE.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert said.stdout == "gone on used\n", said

@@ -20,6 +20,7 @@ from deepcore.optim import Optimizer
 from deepcore.tensor import Tensor
 from deepcore.train import checkpoint, randomness
 from deepcore.train.callbacks.base import Callback
+from deepcore.train.fitting import FORMAT, check_state
 from deepcore.train.meter import Meter, Metric, count_of
 from deepcore.train.run import RunFolder
 
@@ -28,7 +29,6 @@ Batch = tuple[Any, ...]
 # Steps after which the losses are fetched though nobody asked: what waits to be read stays small.
 READ_EVERY = 100
 
-FORMAT = 1  # of what state_dict returns
 ARRAYS = (np.ndarray, np.generic, int, float, list)  # parts of a batch that become tensors
 COUNTERS = ("epoch", "step", "updates", "position", "pending", "done", "seconds")
 
@@ -320,29 +320,20 @@ class Trainer:
             "loader": loader.state_dict() if hasattr(loader, "load_state_dict") else None,
             "transform": transform.state_dict() if hasattr(transform, "state_dict") else None,
             "callbacks": {
-                name: state for name, callback in self._named_callbacks().items() if (state := callback.state_dict())
+                name: state for name, callback in self.named_callbacks().items() if (state := callback.state_dict())
             },
             "meter": self.meter.state_dict(),
             "rows": [dict(row) for row in self.rows],
-            "counters": {name: getattr(self, name) for name in COUNTERS},
+            "counters": self.counters(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up the state that `state_dict` gave, from a trainer that was made in the same way.
 
-        Raises DataError where a callback has a state and is not there, or the other way round.
+        Raises DataError where a callback has a state and is not there, or the other way round, and for values that are
+        of another kind than those of a training.
         """
-        if state["about"]["format"] != FORMAT:
-            raise DataError(
-                f"it is of format {state['about']['format']}, written by deepcore {state['about']['deepcore']}"
-            )
-        callbacks = self._named_callbacks()
-        expected = [name for name, callback in callbacks.items() if callback.state_dict()]
-        for name in state["callbacks"]:
-            if name not in callbacks:
-                raise DataError(f"the state has one of the callback {name}, which this trainer lacks")
-        if lacking := [name for name in expected if name not in state["callbacks"]]:
-            raise DataError(f"the state has none of the callback {lacking[0]}")
+        check_state(self, state)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._set_gradients(state["gradients"])
@@ -350,6 +341,7 @@ class Trainer:
             self.train_loader.load_state_dict(state["loader"])  # type: ignore[attr-defined]
         if state["transform"] is not None:
             self.transform.load_state_dict(state["transform"])  # type: ignore[union-attr]
+        callbacks = self.named_callbacks()
         for name, saved in state["callbacks"].items():
             callbacks[name].load_state_dict(saved)
         self.meter.load_state_dict(state["meter"])
@@ -370,7 +362,7 @@ class Trainer:
         self.saved_step = checkpoint.load_newest(run, self.load_state_dict, say)
         return self.saved_step
 
-    def _named_callbacks(self) -> dict[str, Callback]:
+    def named_callbacks(self) -> dict[str, Callback]:
         """Every callback by its class; a second one of the same class has a number."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
@@ -380,6 +372,10 @@ class Trainer:
             named[name] = callback
         return named
 
+    def counters(self) -> dict[str, Any]:
+        """Where the training stands."""
+        return {name: getattr(self, name) for name in COUNTERS}
+
     def _gradients(self) -> dict[str, Tensor]:
         """What a group of batches has accumulated so far, by the parameter's name."""
         if not self.pending:
@@ -388,7 +384,9 @@ class Trainer:
 
     def _set_gradients(self, saved: Mapping[str, Any]) -> None:
         for name, value in self.model.named_parameters():
-            value.grad = tensor(saved[name], device=value.device) if name in saved else None
+            value.grad = tensor(saved[name], value.dtype, value.device) if name in saved else None
+            if value.grad is not None and value.grad.shape != value.shape:
+                raise DataError(f"the gradient of {name} has the shape {value.grad.shape}, it is {value.shape}")
 
 
 def _described(batch: Any) -> str:

@@ -10,6 +10,7 @@ from deepcore.creation import tensor
 from deepcore.errors import ConfigError, DataError
 from deepcore.tensor import Tensor
 from deepcore.train.callbacks.base import Callback
+from deepcore.train.fitting import check_like
 
 if TYPE_CHECKING:
     from deepcore.nn import Parameter
@@ -43,7 +44,9 @@ class EMA(Callback):
         """Brings the averages to where the weights are: from a checkpoint they come as arrays on the host."""
         for name, value in self.average.items():
             if not isinstance(value, Tensor):
-                self.average[name] = tensor(value, device=parameters[name].device)
+                self.average[name] = tensor(value, parameters[name].dtype, parameters[name].device)
+            if self.average[name].shape != parameters[name].shape:
+                raise DataError(f"EMA: the average of {name} has another shape than the parameter.")
 
     @no_grad()
     def on_update(self, trainer: Trainer) -> None:
@@ -77,4 +80,5 @@ class EMA(Callback):
         return {"count": self.count, "average": dict(self.average)} if self.average else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        check_like({"count": 0, "average": {}}, state, "EMA")
         self.count, self.average = state["count"], dict(state["average"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deepcore.errors import ConfigError, RunError
 from deepcore.train import plots
 from deepcore.train.callbacks.base import Callback
+from deepcore.train.fitting import check_rows
 from deepcore.train.run import RunFolder, write_atomic
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class MetricsJSON(Callback):
         return {"waiting": list(self._waiting)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        check_rows(state["waiting"], "MetricsJSON.waiting")
         self._waiting = [dict(entry) for entry in state["waiting"]]
 
 
