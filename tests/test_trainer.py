@@ -146,6 +146,15 @@ def test_loader_without_a_length_does_the_same() -> None:
         np.testing.assert_array_equal(value, weights(unsized)[name])
 
 
+def test_loader_that_understates_its_length_is_named() -> None:
+    class Longer(Unsized):
+        def __len__(self) -> int:
+            return 4
+
+    with pytest.raises(DataError, match="train_loader gave more batches than its length, 4"):
+        regression(Longer()).train()
+
+
 def test_what_cannot_be_trained_with_is_named() -> None:
     with pytest.raises(DataError, match=r"no batch in epoch 2. Hint: give what can be iterated over again"):
         regression(iter(lines()), epochs=2).train()

@@ -187,6 +187,8 @@ class Trainer:
         # A loader that can save its place was put there; any other gives from the start what was seen before.
         skip = 0 if hasattr(self.train_loader, "load_state_dict") else self.position
         for i, batch in enumerate(self.train_loader):
+            if self.position == self.steps_per_epoch:
+                raise DataError(f"Trainer: train_loader gave more batches than its length, {self.steps_per_epoch}.")
             if i >= skip:
                 yield batch
 
