@@ -13,7 +13,7 @@ import deepcore as dc
 from deepcore import functional as F
 from deepcore import nn, optim
 from deepcore.errors import RunError
-from deepcore.train import Checkpoints, NanGuard, RunFolder, Trainer, checkpoint
+from deepcore.train import EMA, Checkpoints, NanGuard, RunFolder, Trainer, checkpoint
 
 BAD = 37  # the step that goes wrong
 
@@ -184,3 +184,10 @@ def test_guard_changes_no_bit() -> None:
     guarded, bare = weights(NanGuard(every=3)), weights()
     for name, value in bare.items():
         np.testing.assert_array_equal(guarded[name], value)
+
+
+def test_guard_goes_with_averages_of_the_weights(tmp_path: Path) -> None:
+    """The steps that are run again are those of the training, its averages included."""
+    trainer = trained(Log(), Batches(-1.0), tmp_path)
+    trainer.use([EMA(0.9)])
+    assert "was made by log" in failure(trainer)

@@ -167,8 +167,8 @@ class Optimizer:
         """One entry of the state: arrays go to the parameter's device and dtype, the step count is an int."""
         if key == "step":
             step = int(value.item() if hasattr(value, "item") else value)
-            if step < 0:
-                raise DataError(f"{self._name}.load_state_dict: expected a step of at least 0; got {step}")
+            if not 0 <= step <= 2**53:
+                raise DataError(f"{self._name}.load_state_dict: expected a step from 0 to 2**53; got {step:.6g}")
             return step
         if value is None or isinstance(value, bool | int | float | str):
             return value

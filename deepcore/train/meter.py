@@ -99,7 +99,7 @@ class Meter:
         """Goes on with sums that `state_dict` gave."""
         self.reset()
         self.count, self.loss_sum = state["count"], state["loss_sum"]
-        self.sums.update(state["sums"])
+        self.sums = {name: state["sums"][name] for name in self.sums}
 
 
 def count_of(batch: Sequence[Any]) -> int:

@@ -139,7 +139,7 @@ class Checkpoints(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if self.best is not None:
             self.best.value = state["best"]
-        self.best_step = state["step"]
+        self.best_step = int(state["step"])
 
 
 @contextlib.contextmanager

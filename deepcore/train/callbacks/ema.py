@@ -31,6 +31,7 @@ class EMA(Callback):
         self.decay, self.warmup, self.count = decay, warmup, 0
         self.average: dict[str, Any] = {}
         self._own: dict[str, Tensor] = {}
+        self._settled = True
 
     def on_start(self, trainer: Trainer) -> None:
         parameters = self._parameters(trainer)
@@ -47,12 +48,16 @@ class EMA(Callback):
                 self.average[name] = tensor(value, parameters[name].dtype, parameters[name].device)
             if self.average[name].shape != parameters[name].shape:
                 raise DataError(f"EMA: the average of {name} has another shape than the parameter.")
+        self._settled = True
 
     @no_grad()
     def on_update(self, trainer: Trainer) -> None:
         self.count += 1
         decay = min(self.decay, (1 + self.count) / (10 + self.count)) if self.warmup else self.decay
-        for name, value in self._parameters(trainer).items():
+        parameters = self._parameters(trainer)
+        if not self._settled:
+            self._settle(parameters)
+        for name, value in parameters.items():
             self.average[name].mul_(decay).add_(value.detach(), alpha=1 - decay)
 
     @no_grad()
@@ -81,4 +86,4 @@ class EMA(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         check_like({"count": 0, "average": {}}, state, "EMA")
-        self.count, self.average = state["count"], dict(state["average"])
+        self.count, self.average, self._settled = state["count"], dict(state["average"]), False
