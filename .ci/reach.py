@@ -3,59 +3,25 @@
 - While coverage.py measures, each test is a context `mode|test`, where the mode is $REACH_MODE.
 - $REACH_TIMES names a file to which a line `mode|test<tab>seconds` is added for each test that passed.
 - $REACH_ONLY names a file with a test, or a file of tests, on each line: only these run, in that order.
-- With NUMBA_DISABLE_JIT=1 the CPU kernels run as Python, so that coverage.py sees their lines. Numba then leaves out
-  what is only an overload or an intrinsic; here both get a meaning in Python.
+- With REACH_MODE=counted the lines of compiled CPU kernels count too; see counted.py.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import counted
 import pytest
 
 MODE = os.environ.get("REACH_MODE", "normal")
 
 
-def numba_type(x: Any) -> SimpleNamespace:
-    """What an overload asks of the Numba type of x."""
-    return SimpleNamespace(bitwidth=8 * getattr(x, "itemsize", 8))
-
-
-def overload(stub: Any, **_: Any) -> Callable:
-    """In place of numba.extending.overload: the stub itself becomes a call of the implementation."""
-
-    def call(*args, _choose=None, _type=None):
-        return _choose(*map(_type, args))(*args)
-
-    def decorate(choose: Callable) -> Callable:
-        stub.__code__, stub.__kwdefaults__ = call.__code__, {"_choose": choose, "_type": numba_type}
-        return choose
-
-    return decorate
-
-
-def intrinsic(function: Callable) -> Callable:
-    """In place of numba.extending.intrinsic; there is one, and its Python is this."""
-    import numpy as np
-
-    assert function.__name__ == "power_of_two", function
-
-    def power_of_two(x: Any) -> Any:
-        whole, mantissa, bias = (np.int32, 23, 127) if x.itemsize == 4 else (np.int64, 52, 1023)
-        return ((x.view(whole) + whole(bias)) << whole(mantissa)).view(type(x))
-
-    return power_of_two
-
-
-if os.environ.get("NUMBA_DISABLE_JIT") == "1" and "deepcore" not in sys.modules:
-    import numba.extending
-
-    numba.extending.overload, numba.extending.intrinsic = overload, intrinsic
+if MODE == "counted" and "deepcore" not in sys.modules:
+    counted.install()
 
 
 def pytest_configure() -> None:
@@ -69,11 +35,16 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Name the context after the test."""
-    if "coverage" in sys.modules and (measuring := sys.modules["coverage"].Coverage.current()):
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Name the context after the test, and add the lines of kernels that it reached."""
+    measuring = sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
+    if measuring:
         measuring.switch_context(f"{MODE}|{item.nodeid}")
-    return (yield)
+    result = yield
+    if measuring and (lines := dict(counted.reached())):
+        # a line by itself stands for a step from it to itself: of kernels only the lines are known, not the branches
+        measuring.get_data().add_arcs({file: [(line, line) for line in found] for file, found in lines.items()})
+    return result
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

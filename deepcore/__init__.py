@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from deepcore.gradient import numerical_gradient
     from deepcore.inference import optimize_for_inference
     from deepcore.lockstep import compare
+    from deepcore.summaries import summary
 
 __version__ = "0.1.0"
 
@@ -132,6 +133,7 @@ __all__ = [
     "set_default_dtype",
     "set_grad_enabled",
     "set_rng_state",
+    "summary",
     "tensor",
     "train",
     "uint8",
@@ -165,4 +167,8 @@ def __getattr__(name: str) -> Any:
         from deepcore.lockstep import compare
 
         return compare
+    if name == "summary":
+        from deepcore.summaries import summary
+
+        return summary
     raise AttributeError(f"module 'deepcore' has no attribute {name!r}")

@@ -244,6 +244,35 @@ def check(
 
 
 @app.command()
+def summary(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model's name, FILE.py:CLASS of your own, or a run folder.")
+    ],
+    input: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="Shape of one input, such as 1,28,28 (default what the model is made for)."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Inputs in a batch.")] = 1,
+    classes: Annotated[int | None, typer.Option(min=1, help="Classes that it tells apart (default its own).")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the input, such as int64 (default the weights').")] = None,
+    device: Annotated[str, typer.Option(help="cpu, numpy, cuda or auto.")] = "cpu",
+    depth: Annotated[int | None, typer.Option(min=0, help="Levels of the tree that are shown (default all).")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON; - prints them instead.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print a model's layers with output shapes, parameters, multiply-adds and memory of activations.
+
+    A multiply-add is a product that is added to a sum of products: of convolutions, linear and recurrent layers,
+    matrix products and attention. Kept is what the tape holds until backward.
+    """
+    from deepcore.cli.summarising import Options, summary_command
+
+    summary_command(model, Options(input, batch_size, classes, dtype, device, depth, json))
+
+
+@app.command()
 def info(debug: Debug = False) -> None:
     """Show versions, devices, threads, and what is missing for a GPU."""
     from deepcore.cli.info import info_command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepcore.models.lenet import LeNet
 from deepcore.models.mlp import MLP
-from deepcore.models.registry import create, names, register
+from deepcore.models.registry import create, find, names, register
 from deepcore.models.resnet import ResNet, resnet20, resnet32, resnet44, resnet56
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "LeNet",
     "ResNet",
     "create",
+    "find",
     "names",
     "register",
     "resnet20",

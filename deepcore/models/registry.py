@@ -29,6 +29,13 @@ def names() -> list[str]:
     return sorted(_MODELS)
 
 
+def find(name: str) -> Callable[..., nn.Module]:
+    """The class or function that makes the model of that name. Raises ConfigError for an unknown name."""
+    if name not in _MODELS:
+        raise ConfigError(f"unknown model {name!r}; there are {', '.join(names())}.{nearest(name, _MODELS)}")
+    return _MODELS[name]
+
+
 def create(name: str, **options: Any) -> nn.Module:
     """A new model with freshly drawn weights; `options` go to its constructor.
 
@@ -37,6 +44,4 @@ def create(name: str, **options: Any) -> nn.Module:
     >>> type(create("lenet", num_classes=10, in_channels=1, image_size=28)).__name__
     'LeNet'
     """
-    if name not in _MODELS:
-        raise ConfigError(f"unknown model {name!r}; there are {', '.join(names())}.{nearest(name, _MODELS)}")
-    return _MODELS[name](**options)
+    return find(name)(**options)

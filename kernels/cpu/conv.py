@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from deepcore.kernels.cpu.compiler import kernel
-from deepcore.kernels.cpu.gemm import COLUMNS_BYTES, DEPTH, multiply, room
+from deepcore.kernels.cpu.gemm import COLUMNS_BYTES, DEPTH, depth_of, multiply, room
 from deepcore.kernels.cpu.planes import clear_row, fill
 from deepcore.kernels.cpu.vector import BYTES, vectorised
 
@@ -155,7 +155,7 @@ def forward(first, last, y, x, w, bias, low, geometry, plan):
     w_group, w_row, w_column, groups, rows_per_tile, blocks = plan
     c_group, o_group, pixels, total = c // groups, o // groups, out_h * out_w, n * out_h
     k, plain = c_group * geometry[0] * geometry[1], pointwise(geometry)
-    equal = -(-k // -(-k // DEPTH))  # depth of the parts that are gathered
+    depth = depth_of(low, k)
     bound, nothing = low[:1], low[1:]
     most = rows_per_tile * out_w
     memory = room(low, most)
@@ -177,7 +177,7 @@ def forward(first, last, y, x, w, bias, low, geometry, plan):
         else:
             to = (address(found, 0), across)
         start = (address(bias, channel * bias.shape[1]), bias.shape[1], 0)
-        step = k if plain and whole else equal
+        step = k if plain and whole else depth  # the same sums either way
         for k0 in range(0, k, step):
             some = min(step, k - k0)
             if plain and whole:

@@ -4,8 +4,8 @@ A panel of A is ROWS rows, one of B VECTORS vectors of columns, both DEPTH long 
 in which they are multiplied. A panel of A stays in the L1 cache while the panels of B come from L2. A matrix with one
 unit stride is packed as it lies: A, B and C may be parts or transposes of larger arrays.
 
-An element is summed from `start` on in the order of k, in one chain of fused multiplications: the same bits in
-whichever tile or share it falls.
+An element is the sum of `start` and of one chain of fused multiplications for each `depth_of` k, in their order: the
+same bits in whichever tile or share it falls, and an error that grows with the root of DEPTH and not of k.
 
 A matrix is (address, stride of rows, stride of columns), in bytes and elements; C's columns have stride 1.
 """
@@ -34,7 +34,7 @@ def _tile(vectors):
         """Write max(start + A B, low) to c, for panels a and b."""
         c, start, a, b = (v.pointer(address) for address in (c, start, a, b))
         places = [(r, j) for r in range(ROWS) for j in range(vectors)]
-        sums = {(r, j): v.variable(v.load(start + start_row * r + j * v.lanes)) for r, j in places}
+        sums = {place: v.variable(v.zero()) for place in places}
 
         for r in range(ROWS):
             for j in range(vectors):
@@ -55,7 +55,8 @@ def _tile(vectors):
             add(done + i)
         floor = v.broadcast(low)
         for r, j in places:
-            v.store(c + c_row * r + j * v.lanes, v.max(floor, sums[r, j].vector))
+            found = v.load(start + start_row * r + j * v.lanes) + sums[r, j].vector
+            v.store(c + c_row * r + j * v.lanes, v.max(floor, found))
 
     return tile
 
@@ -150,6 +151,13 @@ def room(like, n):
 
 
 @kernel()
+def depth_of(like, k):
+    """Return in parts of how many elements a product sums k of them: equal ones of whole vectors, DEPTH at most."""
+    lanes = BYTES // like.itemsize
+    return -(-k // (-(-k // DEPTH) * lanes)) * lanes
+
+
+@kernel()
 def multiply(low, memory, c, start, a, b, m, n, k):
     """Write max(start + A B, low) for A (m, k) and B (k, n); memory: what `room` gave.
 
@@ -160,8 +168,7 @@ def multiply(low, memory, c, start, a, b, m, n, k):
     lanes = BYTES // size
     columns = VECTORS * lanes
     _, a_panel, b_panels, edge = memory
-    steps = -(-k // DEPTH)
-    depth = -(-k // (steps * lanes)) * lanes
+    depth = depth_of(low, k)
     panels = -(-n // columns)
     parts = -(-panels // (L2_BYTES // (DEPTH * size * columns)))
     width = -(-panels // parts) * columns

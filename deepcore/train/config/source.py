@@ -148,7 +148,7 @@ def _syntax(path: Path, text: str, said: str) -> str:
     line = int(found[1]) if found else text.rstrip("\n").count("\n") + 1
     said = re.sub(r" \(at .*\)$", "", said)
     key = text.split("\n")[line - 1].partition("=")[0].strip()
-    if said == "Cannot overwrite a value":
+    if said.startswith(("Cannot overwrite", "Cannot mutate", "Cannot declare")):
         return f"{path}:{line}: {shown(key)} is set twice."
     hint = ""
     if said == "Invalid value":
