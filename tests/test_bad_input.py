@@ -18,7 +18,7 @@ from deepcore.data import ArrayDataset, DataLoader, Normalize, RandomAffine
 from deepcore.data.reading.idx import read_idx
 from deepcore.data.sets import mnist
 from deepcore.errors import ConfigError, DataError, DeepcoreError, DeviceError, RunError
-from deepcore.train import RunFolder, TrainConfig, Trainer, checkpoint, device, job
+from deepcore.train import ImageTrainer, RunFolder, TrainConfig, checkpoint, device, job
 from deepcore.train.config import read_toml
 from deepcore.train.run import write_atomic
 
@@ -323,8 +323,9 @@ def test_run_folder_that_is_none(tmp_path: Path) -> None:
     assert f"{tmp_path} holds good" in message_of(RunError, RunFolder.open, tmp_path / "absent")
 
 
-def test_resume_without_a_checkpoint(tmp_path: Path) -> None:
+def test_resume_of_a_run_whose_checkpoints_were_deleted(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(TrainConfig().to_toml())
+    (tmp_path / "model.safetensors").touch()
     assert "has no checkpoint to go on from" in message_of(RunError, job.resume, tmp_path)
 
 
@@ -345,8 +346,9 @@ def test_truncated_checkpoint(tmp_path: Path) -> None:
 
 def test_checkpoint_of_another_run(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run")
-    checkpoint.save(run.checkpoint, {"model": {"weight": np.zeros(3)}})
-    assert "does not belong to" in message_of(RunError, tiny_trainer(run).load_checkpoint)
+    run.checkpoints.mkdir()
+    checkpoint.save(run.checkpoint(1), {"model": {"weight": np.zeros(3)}})
+    assert "does not belong to" in message_of(RunError, tiny_trainer(run).resume, run)
 
 
 def test_damaged_figures(tmp_path: Path) -> None:
@@ -377,17 +379,18 @@ def test_failed_write_keeps_the_old_file(
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def tiny_trainer(run: RunFolder) -> Trainer:
+def tiny_trainer(run: RunFolder) -> ImageTrainer:
     """A trainer whose epochs take two steps."""
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 16, 16), dtype=np.uint8)
     dataset = ArrayDataset(images, np.arange(16) % 2, ["a", "b"])
     config = TrainConfig.resolve({"epochs": 3, "batch_size": 8, "degrees": 0, "scale": 0, "translate": 0})
-    return Trainer(config, data.Splits(dataset, dataset), "numpy", run)
+    return ImageTrainer(config, data.Splits(dataset, dataset), "numpy", run)
 
 
 def test_full_disk_in_the_middle_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder.create(tmp_path / "run")
     trainer = tiny_trainer(run)
+    run.config.touch()
     real, full = os.fsync, []
 
     def fsync(handle: int) -> None:
@@ -397,7 +400,7 @@ def test_full_disk_in_the_middle_of_a_training(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "fsync", fsync)
     trainer.train(should_stop=lambda: trainer.step == 2)
-    good = run.checkpoint.read_bytes()
+    good = run.checkpoint(2).read_bytes()
     full.append(True)
     said = message_of(RunError, trainer.train)
     assert "no space left on device" in said
@@ -405,10 +408,10 @@ def test_full_disk_in_the_middle_of_a_training(tmp_path: Path, monkeypatch: pyte
         f"the checkpoint of step 2 is still good; when the disk takes files again: deepcore train --resume {run}"
         in said
     )
-    assert run.checkpoint.read_bytes() == good
+    assert run.checkpoint(2).read_bytes() == good
     full.clear()
     again = tiny_trainer(run)
-    again.load_checkpoint()
+    assert again.resume(run) == 2
     assert again.train()
     assert [row["step"] for row in run.read_metrics()] == [2, 4, 6]
 
@@ -427,25 +430,29 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_disk_that_is_really_full(small_disk: Path) -> None:
     run = RunFolder.create(small_disk / "run")
-    checkpoint.save(run.checkpoint, {"weight": np.zeros(1000)})
-    good = run.checkpoint.read_bytes()
-    said = message_of(RunError, checkpoint.save, run.checkpoint, {"weight": np.zeros(100_000)})
+    path = run.path / "state.safetensors"
+    checkpoint.save(path, {"weight": np.zeros(1000)})
+    good = path.read_bytes()
+    said = message_of(RunError, checkpoint.save, path, {"weight": np.zeros(100_000)})
     assert "no space left on device" in said
-    assert run.checkpoint.read_bytes() == good
-    assert [entry.name for entry in run.path.iterdir()] == [run.checkpoint.name]
+    assert path.read_bytes() == good
+    assert [entry.name for entry in run.path.iterdir()] == [path.name]
 
 
 def test_disk_that_is_read_only(small_disk: Path) -> None:
     run = RunFolder.create(small_disk / "run")
-    checkpoint.save(run.checkpoint, {"step": 1})
+    path = run.path / "state.safetensors"
+    checkpoint.save(path, {"step": 1})
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert "read-only file system" in message_of(RunError, checkpoint.save, run.checkpoint, {"step": 2})
-    assert checkpoint.load(run.checkpoint) == {"step": 1}
+    assert "read-only file system" in message_of(RunError, checkpoint.save, path, {"step": 2})
+    assert checkpoint.load(path) == {"step": 1}
     assert "could not be made: read-only" in message_of(RunError, RunFolder.create, small_disk / "other")
 
 
 def test_loss_that_is_no_number(tmp_path: Path) -> None:
     trainer = tiny_trainer(RunFolder.create(tmp_path / "run"))
-    trainer.normalize.mean = float("nan")
-    assert "the loss became nan at step 1. Hint: use a smaller --lr" in message_of(RunError, trainer.train)
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    trainer.prepare.normalize.mean = float("nan")
+    said = message_of(RunError, trainer.train)
+    assert "the loss became nan at step 1: the first one was made by sub in the change of the batch before the" in said
+    assert "Hint: use a smaller learning rate" in said
+    assert trainer.run.saved() == []

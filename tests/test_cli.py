@@ -77,7 +77,7 @@ def test_train_prints_figures_and_leaves_a_run_folder(capsys: pytest.CaptureFixt
     assert "images/s" in lines[2]
     assert re.fullmatch(r"test accuracy \d+\.\d\d %", lines[-1])
     folder = tmp_path / "runs" / "lenet-digits-001"
-    assert len(list(folder.iterdir())) == 7
+    assert len(list(folder.iterdir())) == 8
     assert run("train", "--epochs", "1", "--device", "cpu") == 0
     assert (tmp_path / "runs" / "lenet-digits-002").is_dir()
 
@@ -144,6 +144,7 @@ def test_bar_in_a_terminal(tmp_path: Path) -> None:
         (["--config", "absent.toml"], "absent.toml: cannot be read"),
         (["--resume", "absent"], "there is no run folder absent"),
         (["--resume", "absent", "--epochs", "3", "--out", "x"], "leave out --epochs, --out"),
+        (["--resume", "absent", "--set", "ema=0.9", "--set", "keep=3"], "leave out --set ema."),
     ],
 )
 def test_wrong_options_are_named(
@@ -228,7 +229,7 @@ def start_and_interrupt(tmp_path: Path, *arguments: str) -> subprocess.Completed
         env=PLAIN,
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "run" / "checkpoints" / "best.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -252,6 +253,33 @@ def test_ctrl_c_saves_and_resume_gives_the_same_bits(tmp_path: Path) -> None:
     assert results[0].stdout.splitlines()[-1] == results[1].stdout.splitlines()[-1]
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
     assert models[0] == models[1]
+
+
+def test_limit_ends_the_training_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('epochs = 2\nbatch_size = 50\ndevice = "numpy"\nmax_memory = 1\n')
+    assert run("train", "--config", "mine.toml", "--out", "run") == 3
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"stopped after step 1 of 8: the process holds [\d,]+ MiB of memory, the limit is 1 MiB; all is saved. "
+        r"Go on from step 1 with: deepcore train --resume run",
+        last,
+    )
+
+
+def test_damaged_checkpoint_is_said_and_the_one_before_is_taken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("train", "--epochs", "3", "--batch-size", "50", "--device", "numpy", "--out", "run") == 0
+    expected = (tmp_path / "run" / "model.safetensors").read_bytes()
+    (tmp_path / "run" / "model.safetensors").unlink()
+    newest = tmp_path / "run" / "checkpoints" / "step-00000012.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("train", "--resume", "run") == 0
+    said = capsys.readouterr().out
+    assert f"note: {newest.relative_to(tmp_path)} is damaged" in said
+    assert "note: going on from the checkpoint before, of step 8" in said
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == expected
 
 
 # --- predict and info -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import deepcore as dc
 from deepcore import data
 from deepcore.cli import main
 from deepcore.data import Splits
-from deepcore.train import TrainConfig, Trainer
+from deepcore.train import ImageTrainer, TrainConfig
 from deepcore.train.batches import Batches
 
 PLAIN = {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb", "OPENBLAS_NUM_THREADS": "1"}
@@ -111,10 +111,11 @@ def test_settings_reach_the_run(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 def test_batches_are_those_of_a_training() -> None:
     config = TrainConfig.resolve({"data": "digits", "batch_size": 16, "seed": 3, "epochs": 1})
     splits = data.load("digits")
-    trainer = Trainer(config, splits, "numpy")
+    trainer = ImageTrainer(config, splits, "numpy")
     batches = Batches(config, splits)
     assert batches.steps_per_epoch == 3  # 50 images: the last 2 are left out
-    drawn = [(trainer.normalize(trainer.augment(x)).numpy(), y.numpy()) for x, y in trainer.loader][:3]
+    prepared = [trainer.prepare(batch) for batch in trainer.train_loader]
+    drawn = [(images.numpy(), labels.numpy()) for images, labels in prepared][:3]
     for step in (2, 0, 1, 0):  # in any order
         images, labels = batches(step)
         np.testing.assert_array_equal(images, drawn[step][0])

@@ -49,7 +49,7 @@ PROGRAMS = ("train", "check", "lockstep", "bench", "cli", "__main__")
 
 CUDA_LIBRARIES = ("cupy", "cupyx", "cupy_backends", "cuda", "nvmath")
 HEAVY = ("cupy", "numba", "llvmlite", "scipy", "sklearn", "matplotlib", "torch", "typer", "rich", "PIL", "pooch")
-HEAVY += ("ml_dtypes", "pydantic", "safetensors", "onnx")
+HEAVY += ("ml_dtypes", "onnx", "pydantic", "safetensors", "tensorboardX")
 IMPORT_LIMIT_S = 0.35
 
 

@@ -14,7 +14,7 @@ import deepcore as dc
 from deepcore import data, models
 from deepcore.data import Splits
 from deepcore.errors import DataError, RunError
-from deepcore.train import Callback, RunFolder, TrainConfig, Trainer, checkpoint, job, plots
+from deepcore.train import Callback, ImageTrainer, RunFolder, TrainConfig, checkpoint, job, plots
 from deepcore.train.config import read_toml
 from deepcore.train.interrupt import stop_on_signals
 from deepcore.train.predict import Classifier, read_colour_image, read_image
@@ -28,13 +28,13 @@ def digits(train: int = 300, test: int = 100) -> Splits:
     return Splits(whole.train.subset(slice(0, train)), whole.test.subset(slice(0, test)))
 
 
-def new_trainer(run: RunFolder | None = None, device: str = "cpu", **given: object) -> Trainer:
+def new_trainer(run: RunFolder | None = None, device: str = "cpu", **given: object) -> ImageTrainer:
     """A trainer of three short epochs with everything that draws random numbers."""
     config = TrainConfig.resolve({"epochs": 3, "batch_size": 50, **given})
-    return Trainer(config, digits(), device, run)
+    return ImageTrainer(config, digits(), device, run)
 
 
-def weights_of(trainer: Trainer) -> dict[str, np.ndarray]:
+def weights_of(trainer: ImageTrainer) -> dict[str, np.ndarray]:
     return {name: checkpoint.to_numpy(value).copy() for name, value in trainer.model.state_dict().items()}
 
 
@@ -90,7 +90,7 @@ def test_training_learns_and_its_figures_add_up() -> None:
     assert last["test_accuracy"] > 0.5
     assert len(trainer.step_losses) == 24
     np.testing.assert_allclose(np.mean(trainer.step_losses[:6]), first["train_loss"], rtol=1e-6)
-    right = trainer.evaluation.predictions == trainer.splits.test.labels
+    right = trainer.predictions().predictions == trainer.splits.test.labels
     assert last["test_accuracy"] == right.mean()
 
 
@@ -110,12 +110,12 @@ def test_learning_rate_follows_one_cycle(optimizer: str) -> None:
         def __init__(self) -> None:
             self.rates: list[float] = []
 
-        def on_step(self, trainer: Trainer) -> None:
+        def on_step(self, trainer: ImageTrainer) -> None:
             self.rates.append(trainer.optimizer.param_groups[0]["lr"])
 
     watch = Watch()
     config = TrainConfig.resolve({"epochs": 2, "batch_size": 10, "optimizer": optimizer, "lr": 0.01})
-    Trainer(config, digits(100, 10), "numpy", callbacks=[watch]).train()
+    ImageTrainer(config, digits(100, 10), "numpy", callbacks=[watch]).train()
     assert max(watch.rates) == pytest.approx(0.01, rel=0.02)
     assert 4 <= np.argmax(watch.rates) <= 6
     assert watch.rates[-1] < 1e-4
@@ -133,13 +133,13 @@ def test_stopped_training_goes_on_bit_for_bit(tmp_path: Path, steps: int) -> Non
 
     dc.manual_seed(12345)  # a new process would not have the state of this one
     rest = new_trainer(run, seed=0)
-    rest.load_checkpoint()
+    assert rest.resume(run) == steps
     assert rest.step == steps
     assert rest.train()
     assert_same_bits(weights_of(rest), weights_of(whole))
     assert part.step_losses + rest.step_losses == whole.step_losses
 
-    def figures(trainer: Trainer) -> list[dict[str, float]]:
+    def figures(trainer: ImageTrainer) -> list[dict[str, float]]:
         return [{k: v for k, v in row.items() if "second" not in k} for row in trainer.rows]
 
     assert figures(rest) == figures(whole)
@@ -153,7 +153,7 @@ def test_run_goes_on_on_another_device(tmp_path: Path, monkeypatch: pytest.Monke
     lines: list[str] = []
     started = job.start(config, tmp_path / "run", say=lines.append)
     assert not started.trainer.train(should_stop=lambda: started.trainer.step == 3)
-    resumed = job.resume(tmp_path / "run", "cpu", say=lines.append)
+    resumed = job.resume(tmp_path / "run", {"device": "cpu"}, say=lines.append)
     assert resumed.trainer.train()
     assert job.finish(resumed).accuracy == resumed.trainer.rows[-1]["test_accuracy"]
     assert lines == ["device: numpy (as asked)", "device: cpu (as asked)"]
@@ -195,7 +195,7 @@ def test_first_100_steps_agree_on_numpy_and_cpu() -> None:
         # Where a ReLU's input or a tie of two maxima is rounded to different sides, the devices part ways for good, far
         # beyond rounding, and neither is wrong (docs/comparing.md). With this seed it does not happen.
         config = TrainConfig.resolve({"epochs": 10, "batch_size": 16, "seed": 2})
-        trainer = trainers[device] = Trainer(config, digits(160, 10), device)
+        trainer = trainers[device] = ImageTrainer(config, digits(160, 10), device)
         trainer.initial = weights_of(trainer)
         trainer.train()
     numpy, cpu = trainers["numpy"], trainers["cpu"]
@@ -239,7 +239,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> job.Job:
     """A finished run on a part of the digits."""
     run = RunFolder.create(tmp_path_factory.mktemp("finished") / "run")
     config = TrainConfig.resolve({"epochs": 4, "batch_size": 25, "device": "cpu"})
-    trainer = Trainer(config, digits(400, 150), "cpu", run)
+    trainer = ImageTrainer(config, digits(400, 150), "cpu", run)
     run.config.write_text(config.to_toml())
     trainer.train()
     done = job.Job(trainer, run)
@@ -251,15 +251,18 @@ def test_run_folder_is_complete(finished: job.Job) -> None:
     names = {path.name for path in finished.run.path.iterdir()}
     assert names == {
         "model.safetensors",
-        "checkpoint.safetensors",
+        "checkpoints",
         "config.toml",
         "metrics.csv",
+        "metrics.jsonl",
         "curves.png",
         "confusion.png",
         "filters.png",
     }
     for picture in ("curves.png", "confusion.png", "filters.png"):
         assert (finished.run.path / picture).read_bytes().startswith(PNG)
+    kept = {path.name for path in finished.run.checkpoints.iterdir()}
+    assert kept == {"best.safetensors", "step-00000048.safetensors", "step-00000064.safetensors"}
     rows = finished.run.read_metrics()
     assert rows == finished.trainer.rows
 
@@ -291,7 +294,7 @@ def test_colour_model_with_batch_normalisation_is_stopped_resumed_and_used(
     job.finish(resumed)
     Image.fromarray(images[3].transpose(1, 2, 0)).save(tmp_path / "one.png")
     (prediction,) = Classifier(tmp_path / "run").predict([tmp_path / "one.png"])
-    assert prediction.probabilities[0][0] == few.classes[resumed.trainer.evaluation.predictions[3]]
+    assert prediction.probabilities[0][0] == few.classes[resumed.trainer.predictions().predictions[3]]
 
 
 def test_complete_run_is_not_resumed(finished: job.Job) -> None:
@@ -300,7 +303,7 @@ def test_complete_run_is_not_resumed(finished: job.Job) -> None:
 
 
 def test_confusion_counts_every_test_image(finished: job.Job) -> None:
-    matrix = job.confusion_matrix(finished.trainer.splits.test, finished.trainer.evaluation)
+    matrix = job.confusion_matrix(finished.trainer.splits.test, finished.trainer.predictions())
     assert matrix.sum() == 150
     assert np.trace(matrix) / 150 == finished.trainer.rows[-1]["test_accuracy"]
 
@@ -327,7 +330,7 @@ def test_predictions_are_those_of_the_evaluation(finished: job.Job, tmp_path: Pa
         Image.fromarray(np.round(test.images[i, 0] * 255).astype(np.uint8)).save(paths[-1])
     predictions = Classifier(finished.run.path).predict(paths)
     best = [int(p.probabilities[0][0]) for p in predictions]
-    assert np.mean(best == finished.trainer.evaluation.predictions[:40]) >= 0.95  # 8-bit pixels differ a little
+    assert np.mean(best == finished.trainer.predictions().predictions[:40]) >= 0.95  # 8-bit pixels differ a little
     for p in predictions:
         values = [value for _, value in p.probabilities]
         assert sum(values) == pytest.approx(1, abs=1e-5)

@@ -102,7 +102,11 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was stopped. Only --device fits beside it."),
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped. Beside it fit --device and settings that change no weight: "
+            "max_minutes, max_memory, save_every, keep, tensorboard.",
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:

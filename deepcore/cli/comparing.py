@@ -20,7 +20,7 @@ from deepcore.tensor import Tensor
 from deepcore.train.batches import Batches
 from deepcore.train.config import TrainConfig
 from deepcore.train.interrupt import stop_on_signals
-from deepcore.train.trainer import WEIGHTS, make_optimizer
+from deepcore.train.recipe import WEIGHTS, make_optimizer
 
 # A training begins with this part of its learning rate (OneCycleLR). The whole of it from the first step on would soon
 # amplify rounding so far that it explains any difference.

@@ -9,24 +9,24 @@ from typing import Any
 
 from rich.console import Console
 
-from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR
+from deepcore.cli.exit_codes import INTERRUPTED, RUN_ERROR, STOPPED
 from deepcore.errors import ConfigError, DeepcoreError
-from deepcore.train import job, progress
-from deepcore.train.config import Settings, TrainConfig, from_command_line, option, read_toml
+from deepcore.train import Progress, job
+from deepcore.train.config import CHANGEABLE, Settings, TrainConfig, from_command_line, option, read_toml
 from deepcore.train.interrupt import stop_on_signals
 
 
 def train_command(
     options: Mapping[str, Any], assignments: Sequence[str], out: Path | None, config: Path | None, resume: Path | None
 ) -> int:
-    """Trains with the given options and `key=value`s and returns the exit code: 0, or 130 after Ctrl-C."""
+    """Trains with the given options and `key=value`s and returns the exit code: 0, 130 after Ctrl-C, 3 at a limit."""
     console = Console()
     say = _sayer(console)
-    callbacks = [progress.make(console)]
+    callbacks = [Progress(console)]
     given = from_command_line(options, assignments)
     if resume is not None:
         _refuse_others(given, out, config)
-        prepared = job.resume(resume, given.get("device"), say, callbacks)
+        prepared = job.resume(resume, given, say, callbacks)
         say(f"going on with {prepared.run} after step {prepared.trainer.step} of {prepared.trainer.total_steps}")
     else:
         settings = TrainConfig.resolve(read_toml(config) | given if config else given)
@@ -42,9 +42,10 @@ def _run(prepared: job.Job, say: Callable[[str], None]) -> int:
         with stop_on_signals() as stop_request:
             finished = trainer.train(stop_request)
         if not finished:
-            say(f"stopped after step {trainer.step} of {trainer.total_steps}; all is saved. {_way_on(prepared)}")
-            return INTERRUPTED
-        result = job.finish(prepared)
+            why = f": {trainer.stopped}" if trainer.stopped else ""
+            say(f"stopped after step {trainer.step} of {trainer.total_steps}{why}; all is saved. {_way_on(prepared)}")
+            return STOPPED if trainer.stopped else INTERRUPTED
+        result = job.finish(prepared, say)
     except KeyboardInterrupt:
         say(f"stopped at once. {_way_on(prepared)}")
         return INTERRUPTED
@@ -71,11 +72,11 @@ def _summary(prepared: job.Job) -> str:
 
 
 def _refuse_others(given: Settings, out: Path | None, config: Path | None) -> None:
-    names = [given.places.get(name, option(name)) for name in given if name != "device"]
+    changed = [name for name in given if name not in CHANGEABLE]
+    names = [f"{given.places[name]} {name}" if name in given.places else option(name) for name in changed]
     names += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
     if names:
-        options = ", ".join(dict.fromkeys(names))
-        raise ConfigError(f"--resume goes on with the settings of the run; leave out {options}.")
+        raise ConfigError(f"--resume goes on with the settings of the run; leave out {', '.join(names)}.")
 
 
 def _sayer(console: Console) -> Callable[[str], None]:

@@ -11,6 +11,7 @@ from typing import Any
 from deepcore.errors import ConfigError
 from deepcore.optim.one_cycle import OneCycleLR
 from deepcore.optim.optimizer import Optimizer
+from deepcore.optim.plateau import ReduceLROnPlateau
 from deepcore.optim.schedule import LRScheduler, per_group, positive_int
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LinearLR",
     "MultiStepLR",
     "OneCycleLR",
+    "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
 ]

@@ -86,6 +86,8 @@ class Optimizer:
         if tensor is None:
             backend = param.backend
             tensor = state[key] = wrap(backend.xp.zeros(param.shape, dtype=param.dtype), backend)
+        elif not isinstance(tensor, Tensor):
+            raise DataError(f"{self._name}.step: expected the state {key} as a tensor; got a {type(tensor).__name__}")
         elif tensor.backend is not param.backend or tensor.dtype != param.dtype:
             described = got(parameter=param, state=tensor)
             hint = "make the optimizer after model.to(...), or call optimizer.load_state_dict(optimizer.state_dict())"
@@ -164,7 +166,10 @@ class Optimizer:
     def _restore(self, param: Tensor, key: str, value: Any) -> Any:
         """One entry of the state: arrays go to the parameter's device and dtype, the step count is an int."""
         if key == "step":
-            return int(value.item() if hasattr(value, "item") else value)
+            step = int(value.item() if hasattr(value, "item") else value)
+            if not 0 <= step <= 2**53:
+                raise DataError(f"{self._name}.load_state_dict: expected a step from 0 to 2**53; got {step:.6g}")
+            return step
         if value is None or isinstance(value, bool | int | float | str):
             return value
         host = value.backend.to_host(value.array) if isinstance(value, Tensor) else np.asarray(value)

@@ -1,4 +1,4 @@
-"""The batches of a training as a function of the step: those that `Trainer` draws, but in any order, on the host."""
+"""The batches of a training as a function of the step: those of `ImageTrainer`, but in any order, on the host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepcore.creation import tensor
 from deepcore.data import Normalize, RandomAffine, Splits
 from deepcore.random import Generator
 from deepcore.train.config import TrainConfig
-from deepcore.train.trainer import AUGMENTATION, ORDER
+from deepcore.train.recipe import AUGMENTATION, ORDER
 
 BLOCKS_PER_IMAGE = 2  # of the random stream: RandomAffine draws four float64 numbers for an image
 

@@ -1,19 +1,26 @@
-"""Weights and training state in safetensors files: arrays as tensors, everything else as JSON in the metadata."""
+"""Weights and training state in safetensors files: arrays as tensors, everything else as JSON in the metadata.
+
+A file carries the SHA-256 of its content, so that a single changed bit is noticed. Nothing in it can run code.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepcore.errors import RunError
+from deepcore.errors import DeepcoreError, RunError
 from deepcore.tensor import Tensor
-from deepcore.train.run import write_atomic
+from deepcore.train.run import RunFolder, write_atomic
 
-KEY = "deepcore"
+KEY, DIGEST = "deepcore", "sha256"
+
+# What reading the values of a file can raise where they are not what was expected.
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError, DeepcoreError)
 
 
 def to_numpy(value: Tensor | np.ndarray) -> np.ndarray:
@@ -64,7 +71,50 @@ def save(path: Path, tree: Any) -> None:
 def load(path: Path) -> Any:
     """The tree that `save` wrote. Raises RunError for a missing, truncated or foreign file."""
     arrays, packed = _read(path)
-    return unpack(packed, arrays)
+    try:
+        return unpack(packed, arrays)
+    except MALFORMED as error:
+        raise RunError(f"{path} is damaged or was not written by deepcore ({_words(error)}).") from error
+
+
+def load_newest(run: RunFolder, use: Callable[[Any], None], say: Callable[[str], None]) -> int | None:
+    """Hands the newest good checkpoint of a run to `use`, and returns its step; None where the run has none.
+
+    One that is damaged is said, and the one before it is taken. Raises RunError where all are damaged, and where a good
+    one does not belong to what shall go on with it.
+    """
+    damaged = []
+    for step, path in run.saved():
+        try:
+            tree = load(path)
+        except RunError as error:
+            say(f"note: {error}")
+            damaged.append(path)
+            continue
+        try:
+            use(tree)
+        except MALFORMED as error:
+            raise RunError(f"{path} does not belong to {run.config} ({_words(error)}).") from error
+        if damaged:
+            say(f"note: going on from the checkpoint before, of step {step}")
+        return step
+    if damaged:
+        hint = f" Hint: start anew: deepcore train --config {run.config}" if run.config.is_file() else ""
+        count = "its only checkpoint is" if len(damaged) == 1 else f"all of its {len(damaged)} checkpoints are"
+        raise RunError(f"{run} cannot be gone on with: {count} damaged.{hint}")
+    return None
+
+
+def _words(error: BaseException) -> str:
+    """`KeyError: 'model'`; an error of ours speaks for itself."""
+    return str(error) if isinstance(error, DeepcoreError) else f"{type(error).__name__}: {error}"
+
+
+def snapshot(tree: Any) -> Any:
+    """The tree as it would come back from a file, without one: copies on the host that later steps do not change."""
+    arrays: dict[str, np.ndarray] = {}
+    packed = pack(tree, arrays)
+    return unpack(packed, {name: array.copy() for name, array in arrays.items()})
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
@@ -80,7 +130,10 @@ def load_model(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def _write(path: Path, arrays: dict[str, np.ndarray], values: Any) -> None:
     from safetensors.numpy import save as to_bytes
 
-    content = to_bytes(arrays, metadata={KEY: json.dumps(values)})
+    # One entry of metadata: safetensors writes several in no fixed order, and equal states shall be equal files.
+    document = (values if isinstance(values, dict) else {"value": values}) | {DIGEST: ""}
+    document[DIGEST] = _digest(arrays, json.dumps(document))
+    content = to_bytes(arrays, metadata={KEY: json.dumps(document)})
     write_atomic(path, lambda file: file.write(content))
 
 
@@ -88,11 +141,28 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     import ml_dtypes  # noqa: F401 (with it NumPy knows the bfloat16 that a file may hold)
     from safetensors import SafetensorError, safe_open
 
+    if not path.exists():
+        raise RunError(f"there is no {path}.")
+    if not path.is_file():  # a pipe would be waited for
+        raise RunError(f"{path} is damaged or was not written by deepcore (it is not a file).")
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            return arrays, json.loads((file.metadata() or {})[KEY])
-    except FileNotFoundError as error:
-        raise RunError(f"there is no {path}.") from error
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path} is damaged or was not written by deepcore ({error}).") from error
+            document = json.loads((file.metadata() or {})[KEY])
+        digest = document[DIGEST]
+        if digest != _digest(arrays, json.dumps(document | {DIGEST: ""})):
+            raise ValueError("its content is not what was written: the checksum differs")
+        del document[DIGEST]
+        return arrays, document["value"] if list(document) == ["value"] else document
+    except (SafetensorError, OSError, MemoryError, *MALFORMED) as error:
+        raise RunError(f"{path} is damaged or was not written by deepcore ({_words(error)}).") from error
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """SHA-256 of the values, and of the names, dtypes, shapes and bytes of the arrays."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ from deepcore.autograd import no_grad
 from deepcore.data import ArrayDataset, DataLoader
 from deepcore.nn import Module
 from deepcore.tensor import Tensor
-from deepcore.train.meter import Meter
+from deepcore.train.meter import Meter, accuracy
 
 BATCH = 500
 
@@ -35,14 +35,15 @@ def evaluate(
 ) -> Evaluation:
     """The model on every image of the data set, in evaluation mode; the mode of before is put back."""
     loader = DataLoader(dataset, batch_size=min(batch_size, len(dataset)), device=device)
-    meter, predictions = Meter(), []
+    meter, predictions = Meter({"accuracy": accuracy}), []
     training = model.training
     model.eval()
     with no_grad():
         for images, labels in loader:
             logits = model(prepare(images))
-            meter.add(F.cross_entropy(logits, labels, label_smoothing=label_smoothing), logits, labels)
+            loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+            meter.add(loss, logits, labels, len(labels))
             predictions.append(logits.argmax(dim=1))
     model.train(training)
     meter.read()
-    return Evaluation(meter.loss, meter.accuracy, np.concatenate([p.cpu().numpy() for p in predictions]))
+    return Evaluation(meter.loss, meter.values["accuracy"], np.concatenate([p.cpu().numpy() for p in predictions]))

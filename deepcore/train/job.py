@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepcore import data
 from deepcore.autograd import no_grad
 from deepcore.creation import tensor
-from deepcore.errors import RunError
+from deepcore.errors import ConfigError, RunError
 from deepcore.nn import Conv2d
 from deepcore.train import checkpoint, device, plots
-from deepcore.train.config import TrainConfig, read_toml
+from deepcore.train.callbacks import Callback, EarlyStopping, TensorBoard
+from deepcore.train.config import CHANGEABLE, TrainConfig, read_toml
 from deepcore.train.evaluate import Evaluation
+from deepcore.train.recipe import ImageTrainer
 from deepcore.train.run import RunFolder, write_atomic
-from deepcore.train.trainer import Callback, Trainer
 
 Say = Callable[[str], None]
 
@@ -28,7 +29,7 @@ Say = Callable[[str], None]
 class Job(NamedTuple):
     """A trainer that is ready to start or to go on, and its folder."""
 
-    trainer: Trainer
+    trainer: ImageTrainer
     run: RunFolder
 
 
@@ -45,43 +46,56 @@ def start(
     name, line = device.choose(config.device)
     say(line)
     config = replace(config, device=name)
+    if config.tensorboard:
+        TensorBoard.require()
     with _notes(say):
         splits = data.load(config.data, log=say)
-        trainer = Trainer(config, splits, name, callbacks=callbacks)
+        trainer = ImageTrainer(config, splits, name, callbacks=callbacks)
     run = RunFolder.create(out) if out is not None else RunFolder.create_next(config.model, config.data)
     write_atomic(run.config, lambda file: file.write(config.to_toml().encode()))
-    trainer.run = run
+    trainer.keep_in(run)
     return Job(trainer, run)
 
 
 def resume(
-    path: str | Path, device_name: str | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
+    path: str | Path, changes: Mapping[str, Any] | None = None, say: Say = print, callbacks: Sequence[Callback] = ()
 ) -> Job:
-    """Prepares to go on with a run where its checkpoint ends, on its own device or another.
+    """Prepares to go on with a run where its newest good checkpoint ends, on its own device or another.
 
-    Raises RunError where the run is complete or has no checkpoint.
+    changes: settings that are others from now on, of those in `config.CHANGEABLE`. A run that was stopped before its
+    first checkpoint begins anew. Raises RunError where the run is complete or all of its checkpoints are damaged,
+    ConfigError for settings that cannot be.
     """
     run = RunFolder.open(path)
-    config = TrainConfig.resolve(read_toml(run.config))
-    if not run.checkpoint.is_file():
+    changes = changes or {}
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise ConfigError(f"a run goes on with its own {name}; what may be another is {', '.join(CHANGEABLE)}.")
+    config = TrainConfig.resolve(read_toml(run.config) | changes)
+    if run.model.is_file() and not run.saved():
         raise RunError(f"{run} has no checkpoint to go on from. Hint: start anew: deepcore train --config {run.config}")
-    name, line = device.choose(device_name or config.device)
+    name, line = device.choose(config.device)
     say(line)
     with _notes(say):
-        trainer = Trainer(config, data.load(config.data, log=say), name, run, callbacks)
-    trainer.load_checkpoint()
-    if trainer.epoch >= config.epochs and run.model.is_file():
+        trainer = ImageTrainer(config, data.load(config.data, log=say), name, run, callbacks)
+    if trainer.resume(run, say) is None:
+        say(f"{run} has no checkpoint yet; it begins anew")
+    if trainer.finished and run.model.is_file():
         raise RunError(
-            f"{run} is complete ({config.epochs} of {config.epochs} epochs); there is nothing to go on with."
+            f"{run} is complete ({trainer.epoch} of {config.epochs} epochs); there is nothing to go on with."
         )
     return Job(trainer, run)
 
 
-def finish(job: Job) -> Evaluation:
-    """Writes the model, then the pictures, and returns the result on the test set."""
+def finish(job: Job, say: Say = print) -> Evaluation:
+    """Writes the pictures, then the model, and returns the result on the test set.
+
+    After an early stopping the model is that of the best epoch, else that of the last. The model comes last: a run that
+    has one is complete, and one that is killed before is finished when it goes on.
+    """
     trainer, run = job
-    result = trainer.evaluation or trainer.evaluate()
-    save_model(trainer, run)
+    _take_best(trainer, run, say)
+    result = trainer.predictions()
     title = f"{trainer.config.model} on {trainer.config.data}"
     test = trainer.splits.test
     smoothing = trainer.config.label_smoothing
@@ -92,10 +106,25 @@ def finish(job: Job) -> Evaluation:
     )
     plots.save_figure(figure, run.path / "confusion.png")
     _save_filters(trainer, run, title)
+    save_model(trainer, run)
     return result
 
 
-def save_model(trainer: Trainer, run: RunFolder) -> None:
+def _take_best(trainer: ImageTrainer, run: RunFolder, say: Say) -> None:
+    """Goes back to the best checkpoint where the training was ended because nothing got better."""
+    if not any(isinstance(callback, EarlyStopping) and callback.triggered for callback in trainer.callbacks):
+        return
+    rows = trainer.rows
+    try:
+        trainer.load_state_dict(checkpoint.load(run.best))
+    except RunError as error:
+        say(f"note: {error}")
+        return
+    say(f"nothing got better after epoch {trainer.epoch} of {len(rows)}; the model is the one of then")
+    trainer.rows = rows
+
+
+def save_model(trainer: ImageTrainer, run: RunFolder) -> None:
     """`model.safetensors`: the weights, and in the metadata what it takes to build the model and to feed it."""
     test = trainer.splits.test
     _, channels, height, _ = test.images.shape
@@ -103,10 +132,11 @@ def save_model(trainer: Trainer, run: RunFolder) -> None:
         "model": trainer.config.model,
         "options": {"num_classes": len(test.classes), "in_channels": channels, "image_size": height},
         "classes": list(test.classes),
-        "mean": trainer.normalize.mean,
-        "std": trainer.normalize.std,
+        "mean": trainer.prepare.normalize.mean,
+        "std": trainer.prepare.normalize.std,
     }
-    checkpoint.save_model(run.model, trainer.model.state_dict(), info)
+    with trainer.evaluating():
+        checkpoint.save_model(run.model, trainer.model.state_dict(), info)
 
 
 def confusion_matrix(dataset: data.ArrayDataset, result: Evaluation) -> np.ndarray:
@@ -116,14 +146,14 @@ def confusion_matrix(dataset: data.ArrayDataset, result: Evaluation) -> np.ndarr
     return count(dataset.labels, result.predictions, labels=range(len(dataset.classes)))
 
 
-def _save_filters(trainer: Trainer, run: RunFolder, title: str) -> None:
+def _save_filters(trainer: ImageTrainer, run: RunFolder, title: str) -> None:
     """Draws the first convolution; a model without one has no such picture."""
     first = next((module for module in trainer.model.modules() if isinstance(module, Conv2d)), None)
     if first is None:
         return
     images, _ = trainer.splits.test[:1]
     with no_grad():
-        maps = first(trainer.normalize(tensor(images, device=trainer.device)))
+        maps = first(trainer.prepare.normalize(tensor(images, device=trainer.device)))
     figure = plots.filters(
         checkpoint.to_numpy(first.weight), images[0], checkpoint.to_numpy(maps)[0], f"{title}: first layer"
     )

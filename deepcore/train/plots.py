@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from deepcore.train.run import write_atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+KINDS = ("train_", "test_")  # what the names of figures begin with
 TRAIN_COLOR, TEST_COLOR, GREY = "#4477aa", "#ee6677", "#888888"
 
 
@@ -35,31 +37,46 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def curves(rows: Sequence[dict[str, Any]], title: str, loss_title: str = "loss") -> Figure:
-    """Loss (log scale) and accuracy per epoch, training and test."""
-    figure = new_figure(9, 3.6)
-    loss, accuracy = figure.subplots(1, 2)
+    """Loss (log scale) and every metric per epoch, training and test; shares of right answers in per cent."""
+    names = list(dict.fromkeys(name.partition("_")[2] for row in rows for name in row if name.startswith(KINDS)))
+    names = names or ["loss"]
+    figure = new_figure(4.5 * max(2, len(names)), 3.6)
+    panels = figure.subplots(1, max(2, len(names)))
     epochs = [row["epoch"] for row in rows]
-    for name, color in (("train", TRAIN_COLOR), ("test", TEST_COLOR)):
-        style = {"color": color, "label": name, "marker": "o" if len(rows) <= 40 else None, "markersize": 3}
-        loss.plot(epochs, [row[f"{name}_loss"] for row in rows], **style)
-        accuracy.plot(epochs, [100 * row[f"{name}_accuracy"] for row in rows], **style)
-    loss.set(title=loss_title, xlabel="epoch", yscale="log")
-    _plain_numbers(loss.yaxis)
-    end = f" (test at the end {100 * rows[-1]['test_accuracy']:.2f} %)" if rows else ""
-    accuracy.set(title=f"accuracy{end}", xlabel="epoch", ylabel="%")
-    _limit_accuracy(accuracy, rows)
-    for axis in (loss, accuracy):
+    for axis, name in zip(panels, names, strict=False):
+        factor = 100 if "accuracy" in name else 1
+        for kind, color in (("train", TRAIN_COLOR), ("test", TEST_COLOR)):
+            values = [factor * row.get(f"{kind}_{name}", math.nan) for row in rows]
+            if not all(math.isnan(value) for value in values):
+                marker = "o" if len(rows) <= 40 else None
+                axis.plot(epochs, values, color=color, label=kind, marker=marker, markersize=3)
+        _describe(axis, name, rows, loss_title)
         _tidy(axis)
-        axis.legend(frameon=False)
+        if rows:
+            axis.legend(frameon=False)
+    for axis in panels[len(names) :]:
+        axis.set_axis_off()
     figure.suptitle(title)
     return figure
 
 
-def _limit_accuracy(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+def _describe(axis: Any, name: str, rows: Sequence[dict[str, Any]], loss_title: str) -> None:
+    """The title and scale of a panel."""
+    axis.set(title=loss_title if name == "loss" else name.replace("_", " "), xlabel="epoch")
+    if name == "loss":
+        if all(row[key] > 0 for row in rows for key in row if key in ("train_loss", "test_loss")):
+            axis.set_yscale("log")
+            _plain_numbers(axis.yaxis)
+    elif "accuracy" in name and rows and f"test_{name}" in rows[-1]:
+        end = f"(test at the end {100 * rows[-1][f'test_{name}']:.2f} %)"
+        axis.set(title=f"{name.replace('_', ' ')} {end}", ylabel="%")
+        _limit_accuracy(axis, [100 * row[f"test_{name}"] for row in rows])
+
+
+def _limit_accuracy(axis: Any, tests: Sequence[float]) -> None:
     """Cuts off the first epochs where they would press everything that follows into the upper edge."""
-    tests = [100 * row["test_accuracy"] for row in rows]
     bottom = min([*tests[len(tests) // 4 :], 95.0])
-    if bottom > 60 and len(rows) > 4:
+    if bottom > 60 and len(tests) > 4:
         axis.set_ylim(bottom - 2, 100.3)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LARGEST_PIXELS = 100_000_000
+LARGEST_OPTION = 100_000  # of a model: classes, channels, pixels of a side
 
 
 class Prediction(NamedTuple):
@@ -45,10 +46,10 @@ class Classifier:
         weights, info = checkpoint.load_model(folder.model)
         try:
             self.model = _build(info, weights, device)
-            self.classes = tuple(info["classes"])
+            self.classes = tuple(str(name) for name in info["classes"])
             self.size, self.channels = info["options"]["image_size"], info["options"]["in_channels"]
             self.normalize = Normalize(info["mean"], info["std"])
-        except (KeyError, TypeError) as error:
+        except (MemoryError, *checkpoint.MALFORMED) as error:
             raise RunError(f"{folder.model} lacks what it takes to use it ({error}).") from error
         self.device = device
 
@@ -71,6 +72,9 @@ class Classifier:
 
 
 def _build(info: dict[str, Any], weights: dict[str, np.ndarray], device: str) -> Module:
+    for name, value in info["options"].items():
+        if type(value) is not int or not 1 <= value <= LARGEST_OPTION:
+            raise ValueError(f"{name} is {value!r:.40}")
     with use_device(device):
         model = models.create(info["model"], **info["options"])
     model.load_state_dict(weights)

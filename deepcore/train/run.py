@@ -15,17 +15,8 @@ from typing import Any
 from deepcore.errors import RunError
 
 RUNS = Path("runs")
-COLUMNS = (
-    "epoch",
-    "step",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "seconds",
-    "images_per_second",
-)
+CHECKPOINT = re.compile(r"step-(\d+)\.safetensors$")
+LEFTOVER = re.compile(r"\..+\.\d+\.tmp$")  # what write_atomic leaves behind where its process is killed
 
 
 def write_atomic(path: Path, write: Callable[[io.BufferedWriter], Any]) -> None:
@@ -65,14 +56,28 @@ def _reason(error: OSError) -> str:
 
 
 class RunFolder:
-    """One folder with `model.safetensors`, `checkpoint.safetensors`, `config.toml`, `metrics.csv` and the pictures."""
+    """What a training keeps, and where:
+
+    config.toml                     the settings (of `deepcore train`)
+    model.safetensors               the trained weights, at the end
+    metrics.csv, metrics.jsonl      the figures of each epoch; the second also those of steps
+    checkpoints/step-NNNNNNNN.safetensors   all it takes to go on after that step; the newest few stay
+    checkpoints/best.safetensors    the one whose figures were the best
+    checkpoints/before-nan.safetensors      the state before a step that went wrong
+    tensorboard/                    event files, where they were asked for
+    *.png                           pictures
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.model = self.path / "model.safetensors"
-        self.checkpoint = self.path / "checkpoint.safetensors"
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.csv"
+        self.log = self.path / "metrics.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.safetensors"
+        self.before_nan = self.checkpoints / "before-nan.safetensors"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -81,7 +86,7 @@ class RunFolder:
     def check_free(cls, out: str | Path) -> None:
         """Raises RunError where `out` cannot become a run folder without overwriting something."""
         path = Path(out)
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(not LEFTOVER.match(entry.name) for entry in path.iterdir()):
             raise RunError(
                 f"the run folder {path} exists and is not empty; nothing in it was changed. "
                 f"Hint: choose another --out, delete the folder, or go on with it: deepcore train --resume {path}"
@@ -121,10 +126,36 @@ class RunFolder:
             raise RunError(f"{run} is not a run folder: it has no {run.config.name}.")
         return run
 
+    def checkpoint(self, step: int) -> Path:
+        """The file of the checkpoint after a step."""
+        return self.checkpoints / f"step-{step:08d}.safetensors"
+
+    def saved(self) -> list[tuple[int, Path]]:
+        """The checkpoints that are there, with their steps, the newest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = [(int(m[1]), path) for path in self.checkpoints.iterdir() if (m := CHECKPOINT.match(path.name))]
+        return sorted(found, reverse=True)
+
+    def prune(self, keep: int) -> None:
+        """Deletes all checkpoints but the newest `keep`; one that cannot be deleted stays."""
+        for _, path in self.saved()[keep:]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def clear_leftovers(self) -> None:
+        """Deletes half-written files of processes that were killed."""
+        for folder in (self.path, self.checkpoints):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if LEFTOVER.match(path.name):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
     def write_metrics(self, rows: Sequence[dict[str, Any]]) -> None:
         """Writes all rows anew: one line per epoch."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_atomic(self.metrics, lambda file: file.write(text.getvalue().encode()))
@@ -135,8 +166,8 @@ class RunFolder:
             return []
         try:
             with self.metrics.open(newline="", encoding="utf-8") as file:
-                return [{name: _number(name, row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
-        except (OSError, KeyError, TypeError, ValueError) as error:
+                return [{name: _number(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+        except (OSError, csv.Error, TypeError, ValueError) as error:
             raise RunError(
                 f"{self.metrics} cannot be read ({error}). Hint: delete it; training goes on without it."
             ) from error

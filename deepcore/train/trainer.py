@@ -1,248 +1,397 @@
-"""The training loop of an image classifier: small enough to read, exact enough to stop and go on bit for bit."""
+"""The training loop: any model, loss and loader; small enough to read, exact enough to stop and go on bit for bit."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from deepcore import functional as F
-from deepcore import models, optim
-from deepcore.data import DataLoader, Normalize, RandomAffine, Splits
-from deepcore.devices import device as use_device
+import numpy as np
+
+from deepcore.autograd import no_grad
+from deepcore.autograd.finite import is_finite
+from deepcore.creation import tensor
 from deepcore.errors import ConfigError, DataError, RunError
-from deepcore.nn import Module, Parameter
-from deepcore.optim.lr_scheduler import OneCycleLR
-from deepcore.random import Generator, get_rng_state, manual_seed, set_rng_state
+from deepcore.nn import Module
+from deepcore.optim import Optimizer
 from deepcore.tensor import Tensor
-from deepcore.train import checkpoint
-from deepcore.train.config import TrainConfig
-from deepcore.train.evaluate import Evaluation, evaluate
-from deepcore.train.meter import Meter
+from deepcore.train import checkpoint, randomness
+from deepcore.train.callbacks.base import Callback
+from deepcore.train.fitting import FORMAT, check_state
+from deepcore.train.meter import Meter, Metric, count_of
 from deepcore.train.run import RunFolder
 
-# The lower half of a stream's seed is the user's seed, the upper half says what the stream is for. Streams that are
-# kept apart stay the same when another one draws more: the order of the data does not hang on the dropout.
-WEIGHTS, ORDER, AUGMENTATION = (stream << 32 for stream in range(3))
+Batch = tuple[Any, ...]
 
+# Steps after which the losses are fetched though nobody asked: what waits to be read stays small.
+READ_EVERY = 100
 
-class Callback:
-    """What can listen to a training; every method may be left out."""
-
-    def on_start(self, trainer: Trainer) -> None:
-        """Before the first step."""
-
-    def on_step(self, trainer: Trainer) -> None:
-        """After each step; `trainer.read_meter()` fetches the running loss and accuracy, at the cost of a wait."""
-
-    def on_epoch(self, trainer: Trainer) -> None:
-        """After each epoch; its line of figures is `trainer.rows[-1]`."""
-
-    def on_end(self, trainer: Trainer) -> None:
-        """After the last step, also when the training was stopped or failed."""
+ARRAYS = (np.ndarray, np.generic, int, float, list)  # parts of a batch that become tensors
+COUNTERS = ("epoch", "step", "updates", "position", "pending", "done", "seconds")
 
 
 class Trainer:
-    """Trains the model of a config on a pair of data sets; with a run folder, writes a checkpoint after every epoch.
+    """Trains `model` to make `loss(model(*inputs), target)` small on the batches of `train_loader`.
 
-    >>> from deepcore import data
-    >>> trainer = Trainer(TrainConfig.resolve({"epochs": 1}), data.load("digits"), device="cpu")
-    >>> trainer.steps_per_epoch, trainer.total_steps
-    (23, 23)
+    train_loader: what gives tuples `(*inputs, target)` of tensors or NumPy arrays, anew each time it is iterated over:
+        a DataLoader, a list, an object of yours. Arrays become tensors on the model's device.
+    epochs: how often to go through it. test_loader: batches for an evaluation after each epoch.
+    metrics: by name, functions of (output, target): one value for each sample, (N,), or the mean over the batch.
+    accumulate: batches whose gradients make one update together; `loss` is taken to be a mean over the batch.
+    transform, test_transform: what to do to each batch of training or test before the model gets it.
+    callbacks: what else happens, see `deepcore.train.callbacks`. unit: what a sample is called.
+
+    After each epoch `rows[-1]` holds its figures. Raises ConfigError for settings that cannot be; RunError where the
+    loss is no longer a number.
+
+    >>> import numpy as np
+    >>> import deepcore as dc
+    >>> from deepcore import functional as F, nn, optim
+    >>> dc.manual_seed(0) and None
+    >>> x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    >>> batches = [(x[i : i + 16], x[i : i + 16].sum(axis=1, keepdims=True)) for i in range(0, 64, 16)]
+    >>> model = nn.Linear(3, 1)
+    >>> trainer = Trainer(model, F.mse_loss, optim.Adam(model.parameters(), lr=0.1), batches, epochs=30)
+    >>> trainer.train(), trainer.rows[-1]["train_loss"] < 0.01
+    (True, True)
     """
 
     def __init__(
         self,
-        config: TrainConfig,
-        splits: Splits,
-        device: str,
-        run: RunFolder | None = None,
+        model: Module,
+        loss: Callable[[Any, Any], Tensor],
+        optimizer: Optimizer,
+        train_loader: Iterable[Batch],
+        *,
+        epochs: int = 1,
+        test_loader: Iterable[Batch] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        accumulate: int = 1,
+        transform: Callable[[Batch], Batch] | None = None,
+        test_transform: Callable[[Batch], Batch] | None = None,
         callbacks: Sequence[Callback] = (),
+        unit: str = "samples",
     ):
-        self.config, self.splits, self.device, self.run, self.callbacks = config, splits, device, run, callbacks
-        manual_seed(WEIGHTS + config.seed)
-        self.model = self._make_model()
-        self.normalize = Normalize(*splits.train.pixel_stats())
-        self.augment = RandomAffine(
-            config.degrees, config.scale, config.translate, Generator(AUGMENTATION + config.seed)
-        )
-        order = Generator(ORDER + config.seed)
-        self.loader = DataLoader(splits.train, config.batch_size, shuffle=True, generator=order, device=device)
-        self.steps_per_epoch = len(self.loader)
-        self.total_steps = config.epochs * self.steps_per_epoch
-        self.optimizer = make_optimizer(config, list(self.model.parameters()))
-        self.schedule = OneCycleLR(
-            self.optimizer,
-            max_lr=config.lr,
-            total_steps=self.total_steps,
-            pct_start=config.warmup,
-            cycle_momentum=False,  # the momentum stays what the config says
-        )
-        self.epoch = self.step = 0
+        for name, value in (("epochs", epochs), ("accumulate", accumulate)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"Trainer: expected {name} to be a whole number of at least 1; got {value!r}.")
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.train_loader, self.test_loader = train_loader, test_loader
+        self.epochs, self.accumulate, self.unit = epochs, accumulate, unit
+        self.transform, self.test_transform = transform, test_transform
+        self.callbacks: list[Callback] = []
+        self.use(callbacks)
+        self.device: str | None = next((str(value.device) for value in model.parameters()), None)
+        self.steps_per_epoch = len(train_loader) if isinstance(train_loader, Sized) else None
+        self.epoch = self.step = self.updates = self.position = self.pending = 0
+        self.done = False
+        self.stopped: str | None = None
         self.saved_step: int | None = None
-        self.meter = Meter()
+        self.way_on = ""  # what to do when the disk is full; `Checkpoints` knows
+        self.meter = Meter(metrics)
+        self._metered = 0  # the last step whose loss the meter has
         self.seconds = 0.0
         self.step_losses: list[float] = []
         self.rows: list[dict[str, Any]] = []
-        self.evaluation: Evaluation | None = None
 
-    def _make_model(self) -> Module:
-        _, channels, height, _ = self.splits.train.images.shape
-        with use_device(self.device):
-            return models.create(
-                self.config.model,
-                num_classes=len(self.splits.train.classes),
-                in_channels=channels,
-                image_size=height,
-            )
+    def use(self, callbacks: Iterable[Callback]) -> None:
+        """Adds callbacks, in their order."""
+        self.callbacks = sorted([*self.callbacks, *callbacks], key=lambda callback: callback.order)
+
+    # ---- facts -------------------------------------------------------------------------------------------------
+
+    @property
+    def total_steps(self) -> int | None:
+        """Batches of the whole training; None where the loader has no length."""
+        return None if self.steps_per_epoch is None else self.epochs * self.steps_per_epoch
+
+    @property
+    def updates_per_epoch(self) -> int | None:
+        """Updates of the weights in an epoch; the last one may have fewer batches than the others."""
+        return None if self.steps_per_epoch is None else math.ceil(self.steps_per_epoch / self.accumulate)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group of parameters."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: all epochs are over, or `finish` was called."""
+        return self.done or self.epoch >= self.epochs
+
+    # ---- the loop ----------------------------------------------------------------------------------------------
 
     def train(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Runs all epochs that are left; False where `should_stop` ended it early, after a step and a checkpoint.
+        """Runs all epochs that are left; False where `should_stop` or `stop` ended it early, after a step.
 
         Raises RunError where the loss is no longer a number, or a checkpoint cannot be written.
         """
-        self._tell("on_start")
+        self.stopped = None
         try:
-            while self.epoch < self.config.epochs:
-                if not self._run_epoch(should_stop):
-                    return False
-            return True
+            self._tell("on_start")
+            while not self.finished:
+                self._run_epoch(should_stop)
+                if self.stopped is not None:
+                    break
+            return self.finished
+        except RunError as error:
+            if self.way_on and isinstance(error.__cause__, OSError):
+                raise RunError(f"{error} Hint: {self.way_on}") from error
+            raise
         finally:
             self._tell("on_end")
 
-    def _run_epoch(self, should_stop: Callable[[], bool]) -> bool:
+    def stop(self, reason: str = "") -> None:
+        """Ends the training after the running step; it can go on later. For callbacks."""
+        if self.stopped is None:
+            self.stopped = reason
+
+    def finish(self) -> None:
+        """Ends the training for good after the running epoch, as if it had been the last one. For callbacks."""
+        self.done = True
+
+    def _run_epoch(self, should_stop: Callable[[], bool]) -> None:
         self.model.train()
         started = time.perf_counter() - self.seconds
-        for images, labels in self.loader:
-            self._train_step(images, labels)
+        for batch in self.batches():
+            self.train_step(batch)
             self.seconds = time.perf_counter() - started
             self._tell("on_step")
+            if should_stop():
+                self.stop()
             # An epoch whose last step is done is finished first: only then does it have its line of figures.
-            if self.loader.position < self.steps_per_epoch and should_stop():
-                self.save_checkpoint()
-                return False
+            if self.stopped is not None and self.position != self.steps_per_epoch:
+                self._tell("on_stop")
+                return
+        if not self.position:
+            raise DataError(
+                f"Trainer: train_loader gave no batch in epoch {self.epoch + 1}. "
+                "Hint: give what can be iterated over again and again, not an iterator."
+            )
+        if self.pending:
+            self._update()
         self.read_meter()
         self.seconds = time.perf_counter() - started
         self._finish_epoch()
-        return not should_stop() or self.epoch == self.config.epochs
+        if should_stop():
+            self.stop()
 
-    def _train_step(self, images: Tensor, labels: Tensor) -> None:
-        if self.config.augments:
-            images = self.augment(images)
-        logits = self.model(self.normalize(images))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the running epoch, as the loader gives it."""
+        if self.position and self.position == self.steps_per_epoch:
+            return
+        # A loader that can save its place was put there; any other gives from the start what was seen before.
+        skip = 0 if hasattr(self.train_loader, "load_state_dict") else self.position
+        for i, batch in enumerate(self.train_loader):
+            if self.position == self.steps_per_epoch:
+                raise DataError(f"Trainer: train_loader gave more batches than its length, {self.steps_per_epoch}.")
+            if i >= skip:
+                yield batch
+
+    def train_step(self, batch: Batch) -> None:
+        """One batch forward and backward, and an update of the weights where its group is complete."""
+        batch = self.prepared(batch, self.transform)
+        *inputs, target = batch
+        if not self.pending:
+            self.optimizer.zero_grad()
+        output = self.model(*inputs)
+        loss = self.loss(output, target)
+        group = self._group_size()
+        (loss if group == 1 else loss * (1 / group)).backward()
         self.step += 1
-        if self.step < self.total_steps:
-            self.schedule.step()
-        self.meter.add(loss, logits, labels)
+        self.position += 1
+        self.pending += 1
+        if self.pending == group:
+            self._update()
+        # After the update, not between backward and it: meanwhile the threads of the kernels would fall asleep.
+        self.meter.add(loss, output, target, count_of(batch))
+        self._metered = self.step
+        if len(self.meter) >= READ_EVERY:
+            self.read_meter()
+
+    def _group_size(self) -> int:
+        """Batches of the running group: the last one of an epoch takes what is left."""
+        if self.steps_per_epoch is None:
+            return self.accumulate
+        start = self.position - self.pending
+        return min(self.accumulate, self.steps_per_epoch - start)
+
+    def _update(self) -> None:
+        self._tell("on_gradients")
+        self.optimizer.step()
+        self.updates += 1
+        self.pending = 0
+        self._tell("on_update")
+
+    def prepared(self, batch: Batch, transform: Callable[[Batch], Batch] | None) -> Batch:
+        """The batch as tensors on the model's device, changed by `transform`."""
+        if not isinstance(batch, tuple | list) or len(batch) < 2:
+            raise DataError(f"Trainer: expected batches (*inputs, target); got {_described(batch)}.")
+        batch = tuple([tensor(b, device=self.device) if isinstance(b, ARRAYS) else b for b in batch])
+        return batch if transform is None else transform(batch)
 
     def _finish_epoch(self) -> None:
-        lr = self.optimizer.param_groups[0]["lr"]
-        self.evaluation = self.evaluate()
-        self.epoch += 1
-        row = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "lr": lr,
-            "train_loss": self.meter.loss,
-            "train_accuracy": self.meter.accuracy,
-            "test_loss": self.evaluation.loss,
-            "test_accuracy": self.evaluation.accuracy,
-            "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.meter.count / self.seconds, 1),
-        }
+        row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.lr}
+        row |= self.meter.figures("train")
+        if self.test_loader is not None:
+            row |= self.evaluate()
+        row["seconds"] = round(self.seconds, 3)
+        row[f"{self.unit}_per_second"] = round(self.meter.count / self.seconds, 1)
         self.rows.append(row)
+        self.epoch += 1
+        self.position = 0
         self.meter.reset()
         self.seconds = 0.0
         self._tell("on_epoch")
-        self.save_checkpoint()
 
-    def evaluate(self) -> Evaluation:
-        """The model as it is now, on the test set, by the same loss as in training."""
-        return evaluate(self.model, self.splits.test, self.normalize, self.device, self.config.label_smoothing)
+    # ---- evaluation --------------------------------------------------------------------------------------------
+
+    def evaluate(self, loader: Iterable[Batch] | None = None) -> dict[str, float]:
+        """`{"test_loss": ..., "test_<metric>": ...}` over the batches of `loader`, by default of `test_loader`."""
+        loader = self.test_loader if loader is None else loader
+        if loader is None:
+            raise ConfigError("Trainer.evaluate: there are no batches. Hint: give a loader, or test_loader= before.")
+        meter = Meter(self.meter.metrics)
+        with self.evaluating(), no_grad():
+            for given in loader:
+                batch = self.prepared(given, self.test_transform)
+                *inputs, target = batch
+                output = self.model(*inputs)
+                meter.add(self.loss(output, target), output, target, count_of(batch))
+        meter.read()
+        return meter.figures("test")
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside, the model is in evaluation mode, with the weights that are meant for use (`EMA` has its own)."""
+        training = self.model.training
+        self._tell("on_evaluation")
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
+            self._tell("on_evaluated")
+
+    # ---- figures -----------------------------------------------------------------------------------------------
 
     def read_meter(self) -> Meter:
-        """The running loss and accuracy of this epoch, up to date. Raises RunError where the loss is not finite."""
-        first = self.step - len(self.meter) + 1
+        """The running figures of this epoch, up to date. Raises RunError where the loss is not finite."""
+        first = self._metered - len(self.meter) + 1
         losses = self.meter.read()
         self.step_losses += losses
         for step, loss in enumerate(losses, start=first):
             if not math.isfinite(loss):
-                raise RunError(
-                    f"the loss became {loss} at step {step}. Hint: use a smaller --lr (it is {self.config.lr:g})."
-                )
+                self._fail(f"the loss became {loss} at step {step}")
         return self.meter
 
-    def _tell(self, event: str) -> None:
+    def check_finite(self) -> None:
+        """Raises RunError where a loss so far or a weight is not finite."""
+        self.read_meter()
+        for name, value in self.model.named_parameters():
+            if not is_finite(value.array, value.backend):
+                self._fail(f"the weight {name} holds a NaN or an infinity after step {self.step}")
+
+    def _fail(self, what: str) -> None:
+        self._tell("on_nonfinite", what)
+        raise RunError(f"{what}. Hint: use a smaller learning rate (it is {self.lr:g}).")
+
+    def _tell(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
-            getattr(callback, event)(self)
+            getattr(callback, event)(self, *arguments)
+
+    # ---- saving ------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on, and the figures of the epochs so far."""
+        from deepcore import __version__
+
         self.read_meter()
+        loader: Any = self.train_loader
+        transform: Any = self.transform
         return {
+            "about": {"deepcore": __version__, "format": FORMAT},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": get_rng_state(),
-            "augmentation": self.augment.generator.get_state(),
-            "loader": self.loader.state_dict(),
+            "gradients": self._gradients(),
+            "random": randomness.get_state(),
+            "loader": loader.state_dict() if hasattr(loader, "load_state_dict") else None,
+            "transform": transform.state_dict() if hasattr(transform, "state_dict") else None,
+            "callbacks": {
+                name: state for name, callback in self.named_callbacks().items() if (state := callback.state_dict())
+            },
             "meter": self.meter.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
+            "rows": [dict(row) for row in self.rows],
+            "counters": self.counters(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the state that `state_dict` gave, from a trainer with the same config."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up the state that `state_dict` gave, from a trainer that was made in the same way.
+
+        Raises DataError where a callback has a state and is not there, or the other way round, and for values that are
+        of another kind than those of a training.
+        """
+        check_state(self, state)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        set_rng_state(state["random"])
-        self.augment.generator.set_state(state["augmentation"])
-        self.loader.load_state_dict(state["loader"])
+        self._set_gradients(state["gradients"])
+        if state["loader"] is not None:
+            self.train_loader.load_state_dict(state["loader"])  # type: ignore[attr-defined]
+        if state["transform"] is not None:
+            self.transform.load_state_dict(state["transform"])  # type: ignore[union-attr]
+        callbacks = self.named_callbacks()
+        for name, saved in state["callbacks"].items():
+            callbacks[name].load_state_dict(saved)
         self.meter.load_state_dict(state["meter"])
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.rows = [dict(row) for row in state["rows"]]
+        for name in COUNTERS:
+            setattr(self, name, state["counters"][name])
+        self.optimizer.steps_taken = self.updates
+        randomness.set_state(state["random"])
 
-    def save_checkpoint(self) -> None:
-        """Writes figures and state into the run folder, where there is one. Raises RunError where the disk refuses."""
-        if self.run is None:
-            return
-        state = self.state_dict()
-        try:
-            # Figures first: a line too many is dropped when the run goes on, a line too few would be lost.
-            self.run.write_metrics(self.rows)
-            checkpoint.save(self.run.checkpoint, state)
-        except RunError as error:
-            raise RunError(f"{error} {self._way_on()}") from error
-        self.saved_step = self.step
+    def resume(self, folder: str | Path | RunFolder, say: Callable[[str], None] = print) -> int | None:
+        """Goes on where the newest good checkpoint of the folder ends: its step, or None where there is none yet.
 
-    def _way_on(self) -> str:
-        if self.saved_step is None:
-            return "Hint: make room or choose another --out, then start again; there is no checkpoint yet."
-        return (
-            f"Hint: the checkpoint of step {self.saved_step} is still good; when the disk takes files again: "
-            f"deepcore train --resume {self.run}"
-        )
+        What was made with the same settings, on this device or another, then trains as if it had never stopped. A
+        checkpoint that is damaged is said, and the one before it is taken. Raises RunError where all are damaged, and
+        where a good one does not fit this trainer.
+        """
+        run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+        self.saved_step = checkpoint.load_newest(run, self.load_state_dict, say)
+        return self.saved_step
 
-    def load_checkpoint(self) -> None:
-        """Goes on where the checkpoint of the run folder ends. Raises RunError where it is missing or damaged."""
-        assert self.run is not None
-        try:
-            self.load_state_dict(checkpoint.load(self.run.checkpoint))
-        except (KeyError, TypeError, DataError, ConfigError) as error:
-            raise RunError(f"{self.run.checkpoint} does not belong to {self.run.config} ({error}).") from error
-        self.rows = [row for row in self.run.read_metrics() if row["step"] <= self.step]
-        self.saved_step = self.step
+    def named_callbacks(self) -> dict[str, Callback]:
+        """Every callback by its class; a second one of the same class has a number."""
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            name, number = type(callback).__name__, 2
+            while name in named:
+                name, number = f"{type(callback).__name__} {number}", number + 1
+            named[name] = callback
+        return named
+
+    def counters(self) -> dict[str, Any]:
+        """Where the training stands."""
+        return {name: getattr(self, name) for name in COUNTERS}
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """What a group of batches has accumulated so far, by the parameter's name."""
+        if not self.pending:
+            return {}
+        return {name: value.grad for name, value in self.model.named_parameters() if value.grad is not None}
+
+    def _set_gradients(self, saved: Mapping[str, Any]) -> None:
+        for name, value in self.model.named_parameters():
+            value.grad = tensor(saved[name], value.dtype, value.device) if name in saved else None
+            if value.grad is not None and value.grad.shape != value.shape:
+                raise DataError(f"the gradient of {name} has the shape {value.grad.shape}, it is {value.shape}")
 
 
-def make_optimizer(config: TrainConfig, parameters: Sequence[Parameter]) -> optim.Optimizer:
-    """The optimiser that the config names, over these parameters."""
-    if config.optimizer == "sgd":
-        return optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    kind = optim.AdamW if config.optimizer == "adamw" else optim.Adam
-    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay)
+def _described(batch: Any) -> str:
+    if isinstance(batch, tuple | list):
+        return f"a {type(batch).__name__} of {len(batch)}"
+    return f"a {type(batch).__name__}"

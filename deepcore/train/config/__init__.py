@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from deepcore.train.config.settings import LARGEST_SEED, OPTIMIZERS, SCHEDULES, TrainConfig, setting_names
+from deepcore.train.config.settings import CHANGEABLE, LARGEST_SEED, OPTIMIZERS, SCHEDULES, TrainConfig, setting_names
 from deepcore.train.config.source import Settings, from_command_line, option, read_toml
 
 __all__ = [
+    "CHANGEABLE",
     "LARGEST_SEED",
     "OPTIMIZERS",
     "SCHEDULES",

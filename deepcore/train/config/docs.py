@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcore.train.config.check import KINDS, MOST_FAULTS, choices_of, expected
-from deepcore.train.config.settings import DATA_DEFAULTS, OPTIMIZER_DEFAULTS, TrainConfig
+from deepcore.train.config.settings import DATA_DEFAULTS, OPTIMIZER_DEFAULTS, SCHEDULE_DEFAULTS, TrainConfig
 
 PAGE = Path("docs") / "config.md"
 
@@ -34,9 +34,9 @@ flip = false
 deepcore train --config mine.toml --epochs 3 --set clip_norm=1.0
 ```
 
-What the command line names wins over the file; what neither names has the default that suits the data set and the
-optimizer. `deepcore train --help` lists the settings that have an option of their own; `--set KEY=VALUE` takes every
-setting, and may be repeated. Texts need no quotes there.
+What the command line names wins over the file; what neither names has the default that suits the data set, the
+optimizer and the schedule. `deepcore train --help` lists the settings that have an option of their own; `--set
+KEY=VALUE` takes every setting, and may be repeated. Texts need no quotes there.
 
 The run folder keeps all settings, the defaults too, in `config.toml`. `deepcore train --config RUN/config.toml` trains
 the same once more, bit for bit on the same kind of device. In Python, `TrainConfig.resolve({{"epochs": 3}})` and
@@ -64,9 +64,10 @@ def page() -> str:
     lines += [_row(setting) for setting in fields(TrainConfig)]
     lines += ["", "## Defaults that differ", ""]
     lines += ["| where | settings |", "|---|---|"]
-    for name, choices in (("data", DATA_DEFAULTS), ("optimizer", OPTIMIZER_DEFAULTS)):
+    tables = (("data", DATA_DEFAULTS), ("optimizer", OPTIMIZER_DEFAULTS), ("schedule", SCHEDULE_DEFAULTS))
+    for name, choices in tables:
         lines += [f"| `{name} = {_toml(key)}` | {_settings(values)} |" for key, values in choices.items() if values]
-    lines += ["", "Where both name a setting, the optimizer's default is taken."]
+    lines += ["", "Where several name a setting, the later in this table is taken."]
     return "\n".join(lines) + "\n"
 
 

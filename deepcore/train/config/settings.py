@@ -13,8 +13,11 @@ SCHEDULES = ("one_cycle", "cosine", "step", "plateau", "constant")
 MONITORS = ("test_accuracy", "test_loss")
 LARGEST_SEED = 2**32 - 1
 
+# What may be another when a run goes on: none of it changes a bit of the weights, on one device.
+CHANGEABLE = ("device", "keep", "max_memory", "max_minutes", "save_every", "tensorboard")
+
 # The defaults below were chosen on folds of the digits' training set, never on the test set. What differs from
-# them, by data set and by optimiser; anything that the user names wins over both.
+# them, by data set, by optimiser and by schedule; the later wins, and anything that the user names wins over all.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     # Shifted by up to 4 of 32 pixels, as in He et al. 2016, neither turned nor resized. Not tuned.
     "cifar10": {"batch_size": 128, "lr": 0.004, "degrees": 0.0, "scale": 0.0, "translate": 0.125},
@@ -22,6 +25,14 @@ DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "mnist": {"epochs": 5, "batch_size": 128, "lr": 0.004, "label_smoothing": 0.0},
 }
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {"adam": {}, "adamw": {"weight_decay": 0.01}, "sgd": {"lr": 0.05}}
+# A one-cycle schedule is made of its rise; the others begin with their highest rate unless they are told to warm up.
+SCHEDULE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "one_cycle": {},
+    "cosine": {"warmup": 0.0},
+    "step": {"warmup": 0.0},
+    "plateau": {"warmup": 0.0},
+    "constant": {"warmup": 0.0},
+}
 
 
 def _models() -> tuple[str, ...]:
@@ -43,7 +54,7 @@ def _setting(default: Any, meaning: str, choices: Any = None, **bounds: float) -
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The settings of one run; `resolve` fills what is not named with the values that suit the data and the optimiser.
+    """The settings of one run; `resolve` fills in what suits the data, the optimiser and the schedule.
 
     Raises ConfigError that names every setting of a wrong type, every value that cannot be, and settings that exclude
     each other. A whole number will do for a float, a bool will do for no number.
@@ -64,7 +75,7 @@ class TrainConfig:
     weight_decay: float = _setting(0.0, "how strongly weights are pulled towards zero", ge=0)
     label_smoothing: float = _setting(0.1, "share of each label that is spread over all classes", ge=0, lt=1)
     schedule: str = _setting("one_cycle", "how the learning rate changes from step to step", SCHEDULES)
-    warmup: float = _setting(0.3, "fraction of all steps in which the one-cycle learning rate rises", ge=0, le=1)
+    warmup: float = _setting(0.3, "fraction of all steps in which the learning rate rises at first", ge=0, le=1)
     clip_norm: float = _setting(0.0, "longest that all gradients together may be as one vector; 0: any length", ge=0)
     clip_value: float = _setting(0.0, "largest that any element of a gradient may be; 0: any size", ge=0)
     accumulate: int = _setting(1, "batches whose gradients are added up for one step of the optimizer", ge=1)
@@ -102,7 +113,7 @@ class TrainConfig:
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> TrainConfig:
-        """The config with the `given` settings; the rest suits their data set and optimiser.
+        """The config with the `given` settings; the rest suits their data set, optimiser and schedule.
 
         Raises ConfigError that names every unknown setting and every value that cannot be, and where it stands if
         `given` comes from `read_toml`.
@@ -113,7 +124,8 @@ class TrainConfig:
         known: dict[str, Any] = {setting.name: setting.default for setting in fields(cls)}
         defaults = DATA_DEFAULTS.get(typed.get("data", known["data"]), {})
         by_optimizer = OPTIMIZER_DEFAULTS.get(typed.get("optimizer", known["optimizer"]), {})
-        settings = known | defaults | by_optimizer | typed
+        by_schedule = SCHEDULE_DEFAULTS.get(typed.get("schedule", known["schedule"]), {})
+        settings = known | defaults | by_optimizer | by_schedule | typed
         raise_faults(_conflicts(settings), places)
         return cls(**settings)
 
