@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
     ("data", "inference", "onnx", "optim", "models", "summaries"),
     ("train",),
+    ("viz",),
     ("check",),
     ("lockstep",),
     ("bench",),
@@ -50,6 +51,7 @@ PROGRAMS = ("train", "check", "lockstep", "bench", "cli", "__main__")
 CUDA_LIBRARIES = ("cupy", "cupyx", "cupy_backends", "cuda", "nvmath")
 HEAVY = ("cupy", "numba", "llvmlite", "scipy", "sklearn", "matplotlib", "torch", "typer", "rich", "PIL", "pooch")
 HEAVY += ("ml_dtypes", "pydantic", "safetensors", "onnx")
+HEAVY += ("graphviz",)
 IMPORT_LIMIT_S = 0.35
 
 
