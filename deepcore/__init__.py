@@ -146,7 +146,7 @@ if not TYPE_CHECKING:
 # Loaded when first used, so that `import deepcore` stays quick.
 _LAZY = (
     *("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
-    "train",
+    *("train", "viz"),
 )
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,8 +109,9 @@ def test_settings_reach_the_run(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 # --- its batches ------------------------------------------------------------------------------------------------------
 
 
-def test_batches_are_those_of_a_training() -> None:
-    config = TrainConfig.resolve({"data": "digits", "batch_size": 16, "seed": 3, "epochs": 1})
+@pytest.mark.parametrize("given", [{}, {"crop": 2, "flip": True, "cutout": 5, "mixup": 0.3, "randaugment": 5}], ids=str)
+def test_batches_are_those_of_a_training(given: dict[str, Any]) -> None:
+    config = TrainConfig.resolve({"data": "digits", "batch_size": 16, "seed": 3, "epochs": 1, **given})
     splits = data.load("digits")
     trainer = ImageTrainer(config, splits, "numpy")
     batches = Batches(config, splits)

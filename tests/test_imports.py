@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
     ("data", "inference", "onnx", "optim", "models", "summaries"),
     ("train",),
+    ("viz",),
     ("check",),
     ("lockstep",),
     ("bench",),
@@ -49,7 +50,7 @@ PROGRAMS = ("train", "check", "lockstep", "bench", "cli", "__main__")
 
 CUDA_LIBRARIES = ("cupy", "cupyx", "cupy_backends", "cuda", "nvmath")
 HEAVY = ("cupy", "numba", "llvmlite", "scipy", "sklearn", "matplotlib", "torch", "typer", "rich", "PIL", "pooch")
-HEAVY += ("ml_dtypes", "onnx", "pydantic", "safetensors", "tensorboardX")
+HEAVY += ("graphviz", "ml_dtypes", "onnx", "pydantic", "safetensors", "tensorboardX")
 IMPORT_LIMIT_S = 0.35
 
 

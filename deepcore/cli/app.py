@@ -273,6 +273,23 @@ def summary(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page (default report.html in the run folder).")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a run folder as one HTML page: curves, confusion matrix, filters, layers, settings.
+
+    The page loads nothing from anywhere, and can be sent as it is.
+    """
+    from deepcore.cli.reporting import report_command
+
+    report_command(run, out, _called())
+
+
+@app.command()
 def info(debug: Debug = False) -> None:
     """Show versions, devices, threads, and what is missing for a GPU."""
     from deepcore.cli.info import info_command

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from deepcore import functional as F
 from deepcore import models, optim
-from deepcore.data import DataLoader, Normalize, RandomAffine, Splits
+from deepcore.data import DataLoader, Normalize, Splits
+from deepcore.data.transforms import augmentation
 from deepcore.devices import device as use_device
 from deepcore.errors import DataError
 from deepcore.nn import Module, Parameter
@@ -18,7 +19,7 @@ from deepcore.random import Generator, manual_seed
 from deepcore.tensor import Tensor
 from deepcore.train import callbacks as cb
 from deepcore.train.callbacks.monitor import Best
-from deepcore.train.config import CHANGEABLE, TrainConfig
+from deepcore.train.config import AUGMENTATIONS, CHANGEABLE, TrainConfig
 from deepcore.train.evaluate import BATCH, Evaluation, evaluate
 from deepcore.train.meter import accuracy
 from deepcore.train.run import RunFolder
@@ -27,8 +28,6 @@ from deepcore.train.trainer import Batch, Trainer
 # The lower half of a stream's seed is the user's seed, the upper half says what the stream is for. Streams that are
 # kept apart stay the same when another one draws more: the order of the data does not hang on the dropout.
 WEIGHTS, ORDER, AUGMENTATION = (stream << 32 for stream in range(3))
-
-Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of (images, labels)
 
 START_FACTOR = 1 / 25  # of the learning rate, where a warm-up begins: that of the one-cycle schedule
 STEP_AT, STEP_FACTOR = (0.5, 0.75), 0.1  # of the schedule "step", as in He et al. 2016
@@ -110,18 +109,18 @@ class ImageTrainer(Trainer):
 
 
 class Prepare:
-    """A training batch on its way to the model: changed at random, then normalised."""
+    """A training batch on its way to the model: changed at random as the config says, and normalised."""
 
     def __init__(self, config: TrainConfig, splits: Splits):
-        self.normalize = Normalize(*splits.train.pixel_stats())
+        mean, std = splits.train.pixel_stats()
+        self.normalize = Normalize(mean, std)
         self.generator = Generator(AUGMENTATION + config.seed)
-        self.changes = make_augmentation(config, self.generator)
+        settings = {name: getattr(config, name) for name in AUGMENTATIONS}
+        size, classes = splits.train.images.shape[2:], len(splits.train.classes)
+        self.change = augmentation(size, classes, mean, std, **settings, generator=self.generator)
 
     def __call__(self, batch: Batch) -> Batch:
-        images, labels = batch
-        for change in self.changes:
-            images, labels = change(images, labels)
-        return self.normalize(images), labels
+        return self.change(*batch)
 
     def normalized(self, batch: Batch) -> Batch:
         """A test batch: nothing is drawn."""
@@ -140,17 +139,17 @@ class Prepare:
 def make_loaders(config: TrainConfig, splits: Splits, device: str) -> tuple[DataLoader, DataLoader]:
     """The batches of training, in a new order each epoch, and those of the test."""
     order = Generator(ORDER + config.seed)
-    train = DataLoader(splits.train, config.batch_size, shuffle=True, generator=order, device=device)
+    train = DataLoader(
+        splits.train,
+        config.batch_size,
+        shuffle=True,
+        generator=order,
+        device=device,
+        num_workers=config.workers,
+        worker_type="process",
+        persistent_workers=config.workers > 0,
+    )
     return train, DataLoader(splits.test, min(BATCH, len(splits.test)), device=device)
-
-
-def make_augmentation(config: TrainConfig, generator: Generator) -> list[Change]:
-    """What the config does to the training images at random, in this order; all of it draws from `generator`."""
-    changes: list[Change] = []
-    if config.degrees or config.scale or config.translate:
-        affine = RandomAffine(config.degrees, config.scale, config.translate, generator)
-        changes.append(lambda images, labels: (affine(images), labels))
-    return changes
 
 
 def make_model(config: TrainConfig, splits: Splits, device: str) -> Module:

@@ -14,7 +14,10 @@ MONITORS = ("test_accuracy", "test_loss")
 LARGEST_SEED = 2**32 - 1
 
 # What may be another when a run goes on: none of it changes a bit of the weights, on one device.
-CHANGEABLE = ("device", "keep", "max_memory", "max_minutes", "save_every", "tensorboard")
+CHANGEABLE = ("device", "keep", "max_memory", "max_minutes", "save_every", "tensorboard", "workers")
+
+# How the training images are changed at random: each is off at 0.
+AUGMENTATIONS = ("degrees", "scale", "translate", "flip", "crop", "cutout", "mixup", "randaugment")
 
 # The defaults below were chosen on folds of the digits' training set, never on the test set. What differs from
 # them, by data set, by optimiser and by schedule; the later wins, and anything that the user names wins over all.
@@ -94,7 +97,7 @@ class TrainConfig:
     max_memory: int = _setting(0, "memory in MiB beyond which training stops; 0: no limit", ge=0)
     save_every: int = _setting(0, "steps between checkpoints within an epoch; 0: only after each epoch", ge=0)
     keep: int = _setting(2, "how many checkpoints stay in the run folder", ge=1)
-    workers: int = _setting(0, "processes that prepare batches; 0: the training does it itself", ge=0, le=256)
+    workers: int = _setting(0, "processes that read batches ahead; 0: the training does it itself", ge=0, le=256)
     tensorboard: bool = _setting(False, "also write the figures for TensorBoard")
     seed: int = _setting(0, "seed of weights, order and augmentation", ge=0, le=LARGEST_SEED)
 
@@ -108,8 +111,7 @@ class TrainConfig:
     @property
     def augments(self) -> bool:
         """Whether the training images are changed at random."""
-        affine = self.degrees or self.scale or self.translate
-        return bool(affine or self.flip or self.crop or self.cutout or self.mixup or self.randaugment)
+        return any(getattr(self, name) for name in AUGMENTATIONS)
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> TrainConfig:
