@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepcore.backends import get_backend
+from deepcore.backends.base.optim import Scaling
 
 FLOATS = ("float16", "float32", "float64")
 WIDE = ("float32", "float64")
@@ -33,6 +34,8 @@ def convert(value: Any, change: Callable[[np.ndarray], Any]) -> Any:
     """Return value with `change` applied to every array in it (also inside lists and tuples)."""
     if isinstance(value, np.ndarray):
         return change(value)
+    if hasattr(value, "_fields"):
+        return type(value)(*(convert(member, change) for member in value))
     if isinstance(value, list | tuple):
         return type(value)(convert(member, change) for member in value)
     return value
@@ -265,6 +268,14 @@ def _optimisers(rng: np.random.Generator) -> list[Case]:
         buffers = some() if momentum else None
         args = (some(), some(), buffers, 0.1, momentum, dampening, decay, nesterov, maximize, first)
         cases.append(Case(str(args[4:]), "sgd_update", args, 4, WIDE))
+    numbers = {"taken": (0.25, 0.0, 3.0), "first": (0.25, 0.0, 0.0), "skipped": (0.25, 1.0, 3.0)}
+    for name, values in numbers.items():
+        scaling = Scaling(*map(np.asarray, values))
+        buffers = [np.asarray(a * (name != "first")) for a in some()]
+        args = (some(), some(), buffers, 0.1, 0.9, 0.3, 0.1, True, True, False, scaling)
+        cases.append(Case(f"scaling, {name}", "sgd_update", args, 4, WIDE))
+        args = (some(), some(), some(), some(), some(), 0, 0.1, 0.9, 0.999, 1e-8, 0.1, True, True, scaling)
+        cases.append(Case(f"scaling, {name}", "adam_update", args, 4, WIDE))
     for amsgrad, decay, decoupled, maximize in adam:
         largest = some() if amsgrad else None
         args = (some(), some(), some(), some(), largest, 3, 0.1, 0.9, 0.999, 1e-8, decay, decoupled, maximize)

@@ -72,6 +72,8 @@ def check(case: KernelCase, dtype: str, device: Any, reference: Any) -> set[str]
 def to_device(device: Any, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return device.from_host(value.copy())
+    if hasattr(value, "_fields"):
+        return type(value)(*(to_device(device, v) for v in value))
     return type(value)(to_device(device, v) for v in value) if isinstance(value, (list, tuple)) else value
 
 

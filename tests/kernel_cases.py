@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deepcore.backends.base.optim import Scaling
 from kernel_case import CASES, KernelCase, Numbers, add, check
 from kernel_cases_fused import FUSED
 
@@ -231,6 +232,43 @@ def _optimisers() -> None:
             return two(f), two(f), two(f), squares, largest if amsgrad else None, 3, 0.1, 0.9, 0.99, 1e-8, *rest
 
         add("adam_update", name, arguments, "optim.adam_update", inplace=(0, 2, 3, 4) if amsgrad else (0, 2, 3))
+    for name, skip, taken in (("scaled", 0, 3), ("scaled-first", 0, 0), ("skipped", 1, 3)):
+
+        def scaling(skip: int = skip, taken: int = taken) -> Scaling:
+            return Scaling(np.asarray(0.25, "float32"), np.asarray(skip, "float32"), np.asarray(taken, "float64"))
+
+        add(
+            "sgd_update",
+            name,
+            lambda f, scaling=scaling, taken=taken: (
+                *(two(f), two(f), [a * np.asarray(taken, f.dtype) for a in two(f)]),
+                *(0.1, 0.9, 0.3, 0.01, True, True, False, scaling()),
+            ),
+            "optim.sgd_update",
+            inplace=(0, 2),
+        )
+        add(
+            "adam_update",
+            name,
+            lambda f, scaling=scaling: (
+                *(two(f), two(f), two(f), [f.positive(3, 2), f.positive(5)], [f.positive(3, 2), f.positive(5)]),
+                *(0, 0.1, 0.9, 0.99, 1e-8, 0.01, True, True, scaling()),
+            ),
+            "optim.adam_update",
+            inplace=(0, 2, 3, 4),
+        )
+
+
+def _loss_scaling() -> None:
+    for name, wrong in (("finite", 0.0), ("inf", np.inf), ("nan", np.nan)):
+        for how, factor in (("unscaled", 0.25), ("looked-at", None)):
+
+            def arguments(f: Numbers, wrong: float = wrong, factor: float | None = factor) -> tuple:
+                grads = [f(3, 2), f(5)]
+                grads[1][3] += np.asarray(wrong, f.dtype)
+                return grads, None if factor is None else np.asarray(factor, f.dtype), np.zeros((), f.dtype)
+
+            add("unscale", f"{name}-{how}", arguments, "optim.unscale", inplace=(0, 2))
 
 
 def _sampling() -> None:
@@ -277,6 +315,7 @@ for family in (
     _losses,
     _random_numbers,
     _optimisers,
+    _loss_scaling,
     _sampling,
     _products,
     *FUSED,

@@ -20,6 +20,7 @@ from deepcore.check.tolerance import assert_close
 
 REFERENCE = get_backend("numpy")
 RANDOM = {"philox", "uniform", "normal", "dropout"}  # in test_random_bits.py, bit by bit
+SCALING = {"unscale", "update_scale"}  # in test_grad_scaler.py
 GAMMA = {"gamma_words", "standard_gamma"}  # in test_gamma_distributions.py
 PLUMBING = {"from_host", "to_host", "item", "is_array", "synchronize", "contiguous", "quiet", "shares_memory", "add_to"}
 MARKS = {"max_pool2d_marked"}  # whose second result is the backend's own affair
@@ -89,7 +90,7 @@ def test_inputs_stay(device, case):
 
 def test_every_method_has_a_case():
     methods = {name for name, _ in inspect.getmembers(Backend, inspect.isfunction) if not name.startswith("_")}
-    assert methods - RANDOM - GAMMA - PLUMBING - MARKS == {case.method for case in CASES}
+    assert methods - RANDOM - GAMMA - SCALING - PLUMBING - MARKS == {case.method for case in CASES}
 
 
 EMPTY = [

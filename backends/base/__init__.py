@@ -61,6 +61,8 @@ class Backend(
     array_type: type = numpy.ndarray
     # Whether Python may look at values without waiting for a device: a check of values runs only here.
     on_host = True
+    # The 16-bit dtype that mixed precision takes here unless told otherwise.
+    autocast_dtype = "bfloat16"
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)

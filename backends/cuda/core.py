@@ -56,6 +56,7 @@ class KernelBackend(Backend):
     """The reference on `xp`, with kernels and GEMM where a subclass brings them."""
 
     on_host = False
+    autocast_dtype = "float16"
     launch: Any
     gemm: Any
     kernels: Any

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from deepcore.backends.base.optim import Scaling, corrected, kept
 from deepcore.backends.cuda.conv import CudaConv
 from deepcore.backends.cuda.core import LIMIT, on_kernels
 from deepcore.backends.cuda.ctc import CudaCtc
@@ -240,15 +241,19 @@ class CudaFamilies(CudaConv, CudaCtc, CudaGates, CudaPlaces, CudaRecurrent, Cuda
 
     @on_kernels(inplace=("params", "buffers"))
     def sgd_update(
-        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first
+        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first, scaling=None
     ) -> None:
         """Step params by stochastic gradient descent, one launch a parameter."""
         numbers = -1 if maximize else 1, lr, momentum, 1 - dampening, weight_decay
         flags = bool(momentum), bool(nesterov), bool(first)
+        device = None
+        if scaling is not None and params:
+            device = self._on_device(params, scaling, kept(self.xp, dampening, first, scaling, params))
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             buffer = buffers[i] if momentum else grad  # a pointer is needed even where it is not used
-            shape = self.launch.flat(param.size)
-            self.launch(self.kernels.optim.sgd_update, shape, param, grad, buffer, param.size, *numbers, *flags)
+            arrays = param, grad, buffer, grad if device is None else device
+            rest = param.size, *numbers, *flags, device is not None
+            self.launch(self.kernels.optim.sgd_update, self.launch.flat(param.size), *arrays, *rest)
 
     @on_kernels(inplace=("params", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"))
     def adam_update(
@@ -266,17 +271,39 @@ class CudaFamilies(CudaConv, CudaCtc, CudaGates, CudaPlaces, CudaRecurrent, Cuda
         weight_decay,
         decoupled,
         maximize,
+        scaling=None,
     ) -> None:
         """Step params by Adam or AdamW, one launch a parameter."""
         added, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
+        rate, root, device = 1, 1, None
+        if params:
+            rate, root = corrected(self.xp, lr, beta1, beta2, step, scaling, params)
+        if scaling is not None and params:
+            rate, root, device = 1, 1, self._on_device(params, scaling, rate, root)
         numbers = (
-            -1 if maximize else 1, lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2,
-            math.sqrt(1 - beta2**step), eps, added, shrink, max_exp_avg_sqs is not None,
+            -1 if maximize else 1, rate, 1 - beta1, beta2, 1 - beta2, root, eps, added, shrink,
+            max_exp_avg_sqs is not None, device is not None,
         )  # fmt: skip
         for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
             largest = grad if max_exp_avg_sqs is None else max_exp_avg_sqs[i]
-            arrays = param, grad, exp_avgs[i], exp_avg_sqs[i], largest
+            arrays = param, grad, exp_avgs[i], exp_avg_sqs[i], largest, grad if device is None else device
             self.launch(self.kernels.optim.adam_update, self.launch.flat(param.size), *arrays, param.size, *numbers)
+
+    @on_kernels(inplace=("grads", "found_inf"))
+    def unscale(self, grads, factor, found_inf) -> None:
+        """Look for what is not finite and multiply in place, one launch a gradient."""
+        for grad in grads:
+            arrays = grad, found_inf if factor is None else factor, found_inf
+            shape = self.launch.flat(grad.size)
+            self.launch(self.kernels.optim.unscale, shape, *arrays, grad.size, factor is not None)
+
+    def _on_device(self, params: list[Any], scaling: Scaling, *numbers: Any) -> Any:
+        """(factor, skip, *numbers), numbers or 0-d arrays, as one array for the kernels: nothing comes to the host."""
+        dtype = params[0].dtype
+        out = self.xp.empty((2 + len(numbers),), dtype=dtype)
+        for i, value in enumerate((scaling.factor, scaling.skip, *numbers)):
+            out[i] = value
+        return out
 
     # vision ---------------------------------------------------------------------------------------------------------
 

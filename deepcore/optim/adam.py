@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepcore.errors import ConfigError
-from deepcore.optim.optimizer import Optimizer, Params, check_range
+from deepcore.optim.optimizer import Optimizer, Params, check_range, on_host
 from deepcore.tensor import Tensor
 
 
@@ -25,6 +25,7 @@ class Adam(Optimizer):
     """
 
     _decoupled = False
+    scales_on_device = True
 
     def __init__(
         self,
@@ -58,16 +59,20 @@ class Adam(Optimizer):
             check_range(self._name, f"betas[{i}]", beta, below=1.0)
 
     def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        if self.scaling is not None:
+            for taken, some in self._counters(params, lambda param: 0):
+                self._call(some, 0, group, taken)
+            return
         # Bias correction needs the number of steps of each parameter: one that had no gradient for a while is behind.
         by_step: dict[int, list[Tensor]] = {}
         for param in params:
             state = self.state.setdefault(param, {})
-            state["step"] = state.get("step", 0) + 1
+            state["step"] = on_host(state.get("step", 0)) + 1
             by_step.setdefault(state["step"], []).append(param)
         for step, some in by_step.items():
             self._call(some, step, group)
 
-    def _call(self, params: list[Tensor], step: int, group: dict[str, Any]) -> None:
+    def _call(self, params: list[Tensor], step: int, group: dict[str, Any], taken: Any = None) -> None:
         beta1, beta2 = group["betas"]
         params[0].backend.adam_update(
             [param.array for param in params],
@@ -83,6 +88,7 @@ class Adam(Optimizer):
             group["weight_decay"],
             self._decoupled,
             group["maximize"],
+            self._scaling(params, taken),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from deepcore.autograd import enable_grad, wrap
 from deepcore.backends.base import Backend
+from deepcore.backends.base.optim import Scaling
 from deepcore.errors import ConfigError, DataError, DeviceError, got, message
 from deepcore.tensor import Tensor
 
@@ -19,10 +20,15 @@ Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 class Optimizer:
     """The base of all optimisers. A subclass names its options in ``defaults`` and writes ``_update``.
 
+    Methods with ``scales_on_device`` let a GradScaler unscale the gradients, and skip a step, without the host's help.
     params: parameters, or groups ``{"params": [...], "lr": ...}`` with their own options. param_groups holds the
     groups with all options filled in; state holds what the method remembers of each parameter, on its device.
     Raises ConfigError for parameters that cannot be optimised and for options that cannot be.
     """
+
+    scales_on_device = False
+    # Set by a GradScaler for the time of one step: factor of the gradients and whether to skip, for each backend.
+    scaling: Mapping[Backend, Scaling] | None = None
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -62,7 +68,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for params in _by_backend_and_dtype(group["params"]):
+            for params in by_backend_and_dtype(group["params"]):
                 self._update(params, group)
                 for param in params:
                     param._bump_version()
@@ -94,6 +100,36 @@ class Optimizer:
             expected = f"the state {key} on the parameter's device, with its dtype"
             raise DeviceError(message(f"{self._name}.step", expected, described, hint))
         return tensor.array
+
+    def _scaling(self, params: list[Tensor], taken: Any = None) -> Scaling | None:
+        """What a GradScaler asked of this step; `taken` is a counter of `_counters`."""
+        if self.scaling is None:
+            return None
+        return self.scaling[params[0].backend]._replace(taken=taken)
+
+    def _counters(self, params: list[Tensor], unknown: Callable[[Tensor], int]) -> Iterator[tuple[Any, list[Tensor]]]:
+        """Under loss scaling: (how many steps were taken, float64 (), the parameters of which that is true).
+
+        On the device, as the host does not know which steps are skipped. Once the caller has made its update, those
+        steps count one more where this one was not skipped. unknown: the count of a parameter that has none yet.
+        Parameters that are always stepped together share a counter in their state.
+        """
+        groups: dict[int, tuple[Any, list[Tensor]]] = {}
+        for param in params:
+            count = self.state.setdefault(param, {}).get("step", None)
+            count = unknown(param) if count is None else count
+            key = id(count) if isinstance(count, Tensor) else -1 - count  # no id is negative
+            groups.setdefault(key, (count, []))[1].append(param)
+        for count, some in groups.values():
+            backend = some[0].backend
+            if not isinstance(count, Tensor):
+                count = wrap(backend.xp.full((), count, dtype="float64"), backend)
+            elif sum(state.get("step") is count for state in self.state.values()) > len(some):
+                count = wrap(count.array.copy(), backend)  # others have no gradient this time
+            for param in some:
+                self.state[param]["step"] = count
+            yield count.array, some
+            count.array += 1 - (self._scaling(some).skip != 0)  # type: ignore[union-attr]
 
     # ---- groups ------------------------------------------------------------------------------------------------
 
@@ -196,13 +232,18 @@ def _index(key: Any) -> Any:
     return int(key) if isinstance(key, str) and key.isdecimal() else key
 
 
-def _by_backend_and_dtype(params: Iterable[Tensor]) -> Iterable[list[Tensor]]:
+def by_backend_and_dtype(params: Iterable[Tensor]) -> Iterable[list[Tensor]]:
     """Lists of the parameters that have a gradient, one list for each backend and dtype: one kernel call for each."""
     buckets: dict[tuple[Backend, np.dtype], list[Tensor]] = {}
     for param in params:
         if param.grad is not None:
             buckets.setdefault((param.backend, param.dtype), []).append(param)
     return buckets.values()
+
+
+def on_host(step: Any) -> int:
+    """A step count as a number; one that was counted on the device comes to the host."""
+    return round(step.backend.item(step.array)) if isinstance(step, Tensor) else step
 
 
 def check_range(owner: str, name: str, value: Any, low: float = 0.0, below: float = float("inf")) -> None:

@@ -23,6 +23,8 @@ class SGD(Optimizer):
     0.8
     """
 
+    scales_on_device = True
+
     def __init__(
         self,
         params: Params,
@@ -57,6 +59,9 @@ class SGD(Optimizer):
         if not group["momentum"]:
             self._call(params, None, group, first=False)
             return
+        if self.scaling is not None:
+            self._update_on_device(params, group)
+            return
         # A parameter whose first gradient comes late starts its velocity then.
         new = [param for param in params if "momentum_buffer" not in self.state.get(param, {})]
         known = params if not new else [param for param in params if "momentum_buffer" in self.state.get(param, {})]
@@ -64,7 +69,20 @@ class SGD(Optimizer):
             if some:
                 self._call(some, self._state_arrays(some, "momentum_buffer"), group, first)
 
-    def _call(self, params: list[Tensor], buffers: list[Any] | None, group: dict[str, Any], first: bool) -> None:
+    def _update_on_device(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """The step with momentum under loss scaling, where only the device knows if a velocity was started.
+
+        Velocities are zeros until then, which without dampening is all that a first step needs.
+        """
+        if not group["dampening"]:
+            self._call(params, self._state_arrays(params, "momentum_buffer"), group, first=False)
+            return
+        for taken, some in self._counters(params, lambda param: int("momentum_buffer" in self.state[param])):
+            self._call(some, self._state_arrays(some, "momentum_buffer"), group, False, taken)
+
+    def _call(
+        self, params: list[Tensor], buffers: list[Any] | None, group: dict[str, Any], first: bool, taken: Any = None
+    ) -> None:
         params[0].backend.sgd_update(
             [param.array for param in params],
             [param.grad.array for param in params],
@@ -76,4 +94,5 @@ class SGD(Optimizer):
             group["nesterov"],
             group["maximize"],
             first,
+            self._scaling(params, taken),
         )
