@@ -59,7 +59,8 @@ from deepcore.tensor import Tensor
 from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
-    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
+    from deepcore import amp, backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
+    from deepcore.amp import autocast
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
     from deepcore.inference import optimize_for_inference
@@ -72,8 +73,10 @@ __all__ = [
     "Generator",
     "Tensor",
     "allclose",
+    "amp",
     "arange",
     "as_tensor",
+    "autocast",
     "autograd",
     "backends",
     "bernoulli",
@@ -145,7 +148,7 @@ if not TYPE_CHECKING:
 
 # Loaded when first used, so that `import deepcore` stays quick.
 _LAZY = (
-    *("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
+    *("amp", "backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
     *("train", "viz"),
 )
 
@@ -161,6 +164,10 @@ def __getattr__(name: str) -> Any:
         from deepcore.inference import optimize_for_inference
 
         return optimize_for_inference
+    if name == "autocast":
+        from deepcore.amp import autocast
+
+        return autocast
     if name == "bfloat16":
         return dtypes.bfloat16
     if name == "compare":

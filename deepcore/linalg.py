@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.backends.base.array import accumulator
 from deepcore.dtypes import is_floating
@@ -53,6 +54,7 @@ def _floating(op: str, x: Any) -> Any:
     return x
 
 
+@cast_as_one
 def vector_norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """(sum of |x|^ord)^(1/ord) over `dim` (None: all elements); inf and -inf give the extremes, 0 counts what is not 0.
 
@@ -92,6 +94,7 @@ def _vector_norm(op: str, x: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
     return cast(where(total == 0, total * 0, root), x.dtype)
 
 
+@cast_as_one
 def matrix_norm(A: Tensor, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Tensor:
     """A norm of the matrices in the axes `dim`.
 
@@ -131,6 +134,7 @@ def _extreme(op: str, x: Any, ord: float, dim: int, keepdim: bool) -> Any:
     return (amax if ord > 0 else amin)(x, dim, keepdim)
 
 
+@cast_as_one
 def norm(x: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
     """A vector or matrix norm. ord None: the 2-norm of all elements in `dim` (None: all).
 
@@ -147,6 +151,7 @@ def norm(x: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     return _vector_norm(op, x, ord, dim, keepdim)
 
 
+@cast_as_one
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """A @ A @ ... (n times), by repeated squaring: A (..., k, k).
 

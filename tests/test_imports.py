@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tensor", "creation", "printing"),
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
     ("data", "inference", "onnx", "optim", "models", "summaries"),
+    ("amp",),
     ("train",),
     ("viz",),
     ("check",),

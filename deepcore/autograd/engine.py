@@ -15,6 +15,7 @@ from typing import Any
 from deepcore.autograd import anomaly
 from deepcore.autograd.function import Function
 from deepcore.autograd.mode import enable_grad, no_grad, state
+from deepcore.autograd.precision import as_recorded
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.errors import ArgumentError, GraphError, ShapeError, got, message
 
@@ -308,7 +309,7 @@ def backward(
 ) -> None:
     """Add the gradients of `outputs` to `.grad` of every leaf that they depend on."""
     task = _Pass(retain_graph or create_graph, create_graph)
-    with enable_grad() if create_graph else no_grad(), _quiet(outputs):
+    with enable_grad() if create_graph else no_grad(), _quiet(outputs), as_recorded():
         _start(task, outputs, grads, None)
         task.run()
         leaves = list(task.leaves.values())
@@ -367,7 +368,7 @@ def differentiate(
             hint = "call requires_grad_() on it before the forward"
             raise GraphError(message("grad", "inputs with requires_grad", got(input=x), hint))
     task = _Pass(create_graph if retain_graph is None else retain_graph, create_graph)
-    with enable_grad() if create_graph else no_grad(), _quiet(outputs):
+    with enable_grad() if create_graph else no_grad(), _quiet(outputs), as_recorded():
         _start(task, outputs, grads, inputs)
         task.run()
     return tuple([_result(task, key, x, allow_unused) for key, x in enumerate(inputs)])

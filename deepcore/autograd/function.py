@@ -101,6 +101,8 @@ class Function:
         return not self.needs or self.needs[i]
 
     def __call__(self, *inputs: Any) -> Any:
+        if state.autocast is not None:
+            inputs = state.autocast.inputs(self.name, inputs)
         backend = None
         needs = narrow = False
         watch = _ML_DTYPES in sys.modules

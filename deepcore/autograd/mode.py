@@ -16,6 +16,8 @@ class _State(threading.local):
     array_backend: Any = None
     # Who watches (or changes) what every Function computes, see deepcore.autograd.observer; None for nobody.
     observer: Any = None
+    # What casts the inputs of ops, see deepcore.autograd.precision; None for nobody.
+    autocast: Any = None
 
 
 state = _State()

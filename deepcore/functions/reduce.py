@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.dtypes import int64, is_floating
 from deepcore.errors import DTypeError, ShapeError, got, message
 from deepcore.functions.arithmetic import maximum, minimum, where
@@ -219,6 +220,7 @@ def prod(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return Prod(dim, keepdim)(x)
 
 
+@cast_as_one
 def var(x: Tensor, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Variance over `dim`, divided by (count - correction): 1 is Bessel's correction, 0 the biased variance."""
     return _var("var", x, dim, correction, keepdim)
@@ -233,6 +235,7 @@ def _var(op: str, x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
     return total / degrees if degrees else total * math.nan
 
 
+@cast_as_one
 def std(x: Tensor, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Standard deviation: the root of `var`."""
     return sqrt(_var("std", x, dim, correction, keepdim))
@@ -288,6 +291,7 @@ def cumsum(x: Tensor, dim: int) -> Tensor:
     return Cumsum(dim)(x)
 
 
+@cast_as_one
 def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) over `dim`, without overflow; -inf where there is nothing to add."""
     if not x.numel():
@@ -303,6 +307,7 @@ def abs_is_finite(x: Any) -> Any:
     return (x - x) == 0
 
 
+@cast_as_one
 def norm(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Euclidean length over `dim`."""
     return sqrt(sum(x * x, dim, keepdim))

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import Variable
 from deepcore.dtypes import floating
 from deepcore.errors import ArgumentError, ConfigError, ShapeError, got, message
@@ -146,6 +147,7 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
+@cast_as_one
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """x where positive, else weight * x, with a slope that is learnt (He et al. 2015).
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.linalg.products import bias_grad, same_dtype
 from deepcore.functions.reduce import sum
@@ -200,6 +201,7 @@ def _named_padding(x: Any, weight: Any, padding: str, window: Window) -> tuple[A
     return x, (total[0] // 2, total[1] // 2)
 
 
+@cast_as_one
 def conv_transpose2d(
     x: Tensor,
     weight: Tensor,

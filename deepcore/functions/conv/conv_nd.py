@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.observer import composite
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.conv.columns import Col2im, Im2col
 from deepcore.functions.conv.conv2d import conv2d, conv_transpose2d, output_length
@@ -116,6 +117,7 @@ class _Geometry:
         return extra, size
 
 
+@cast_as_one
 @composite
 def conv1d(
     x: Tensor,
@@ -145,6 +147,7 @@ def conv1d(
     return squeeze(y, 2)
 
 
+@cast_as_one
 @composite
 def conv_transpose1d(
     x: Tensor,
@@ -177,6 +180,7 @@ def _only_numbers(padding: Any) -> Any:
     return (padding, None, None, None) if isinstance(padding, str) else padding
 
 
+@cast_as_one
 @composite
 def conv3d(
     x: Tensor,
@@ -212,6 +216,7 @@ def conv3d(
     return permute(reshape(y, (n, od, *y.shape[1:])), (0, 2, 1, 3, 4))
 
 
+@cast_as_one
 @composite
 def conv_transpose3d(
     x: Tensor,

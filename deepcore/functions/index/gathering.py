@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import is_floating
 from deepcore.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError, got, message
@@ -207,6 +208,7 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     return Gather(dim)(x, index)
 
 
+@cast_as_one
 def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of x with y[index[i, j], j] = src[i, j] for dim=0, and so on; src is a tensor or a number.
 
@@ -219,6 +221,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     return Scatter(dim)(x, index, src)
 
 
+@cast_as_one
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of x with y[index[i, j], j] += src[i, j] for dim=0, and so on; shapes and errors as for scatter."""
     axis = normalise_dim("scatter_add", dim, x.ndim)
@@ -296,6 +299,7 @@ def _poison(y: Any, outside: Any, axis: int) -> Any:
     return where(wrap(outside.reshape(shape), y.backend), math.nan, y)
 
 
+@cast_as_one
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """A copy of x with alpha * source[i] added to its slice index[i] along `dim`; repeats accumulate.
 

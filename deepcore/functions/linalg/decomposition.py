@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ConfigError, GraphError, message
 from deepcore.functions.arithmetic import where
 from deepcore.functions.arranging import Diagonal, DiagonalScatter, Tril
@@ -195,6 +196,7 @@ class SVD(Function):
         return result
 
 
+@cast_as_one
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L L^T (upper: its transpose): A (..., n, n) symmetric, positive definite.
 
@@ -210,6 +212,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return t(y) if upper else y
 
 
+@cast_as_one
 def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """(Q, R) with A = Q R: A (..., n, m), k = min(n, m), Q (..., n, k) orthonormal, R (..., k, m) upper triangular.
 
@@ -221,6 +224,7 @@ def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     return QR(mode)(A)
 
 
+@cast_as_one
 def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     """(eigenvalues (..., n) in rising order, eigenvectors (..., n, n) as columns) of symmetric A (..., n, n).
 
@@ -232,11 +236,13 @@ def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     return Eigh(UPLO)(A)
 
 
+@cast_as_one
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues alone; see eigh. Their gradient is right for equal eigenvalues too."""
     return eigh(A, UPLO)[0]
 
 
+@cast_as_one
 def svd(A: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """(U, S, Vh) with A = U diag(S) Vh: A (..., n, m), S (..., k) falling, k = min(n, m).
 
@@ -247,6 +253,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     return SVD(full_matrices)(A)
 
 
+@cast_as_one
 def svdvals(A: Tensor) -> Tensor:
     """The singular values alone; see svd. Their gradient is right for equal singular values too."""
     return svd(A, full_matrices=False)[1]

@@ -6,6 +6,7 @@ import math
 import string
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.arranging import diagonal
 from deepcore.functions.linalg.products import Matmul, matmul
@@ -27,6 +28,7 @@ Label = str | int
 Labels = tuple[Label, ...]
 
 
+@cast_as_one
 def einsum(equation: str, *operands: Tensor) -> Tensor:
     """The sum of products that the equation names: "ij,jk->ik" is a matrix product, "bii->b" a batch of traces.
 

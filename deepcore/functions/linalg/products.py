@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.dtypes import is_floating, promote
 from deepcore.errors import DTypeError, ShapeError, got, message
 from deepcore.functions.reduce import sum
@@ -114,6 +115,7 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
     return Matmul()(x, other)
 
 
+@cast_as_one
 def dot(x: Tensor, other: Tensor) -> Tensor:
     """Inner product of two vectors (D,)."""
     if len(x.shape) != 1 or len(other.shape) != 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import Variable
 from deepcore.dtypes import float32, float64
 from deepcore.errors import DTypeError, LinAlgError, ShapeError, got, message
@@ -150,6 +151,7 @@ class Slogdet(Function):
         return reshape(g, (*g.shape, 1, 1)) * t(Inv()(a))
 
 
+@cast_as_one
 def inv(A: Tensor) -> Tensor:
     """The inverse of square matrices (..., n, n), float32 or float64.
 
@@ -158,6 +160,7 @@ def inv(A: Tensor) -> Tensor:
     return Inv()(A)
 
 
+@cast_as_one
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X with A @ X = B (X @ A = B where left is False): A (..., n, n); B (..., n, k), or a vector (n,) or (..., n).
 
@@ -187,6 +190,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return reshape(x, x.shape[:-1]) if vector else x
 
 
+@cast_as_one
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices: (..., n, n) -> (...); the gradient is right for singular matrices too.
 
@@ -195,6 +199,7 @@ def det(A: Tensor) -> Tensor:
     return Det()(A)
 
 
+@cast_as_one
 def slogdet(A: Tensor) -> tuple[Tensor, Tensor]:
     """(sign, log |det A|) of square matrices (..., n, n), where the determinant itself would overflow.
 

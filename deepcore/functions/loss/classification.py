@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.backends.base.array import accumulator
 from deepcore.dtypes import is_floating
@@ -110,6 +111,7 @@ class SoftmaxCrossEntropy(Function):
         return losses if self.reduction == "none" else sum(losses)
 
 
+@cast_as_one
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -217,6 +219,7 @@ def _cross_entropy_of_probabilities(input: Any, target: Any, weight: Any, reduct
     return _reduce(losses, reduction)
 
 
+@cast_as_one
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -248,6 +251,7 @@ def nll_loss(
     return _reduce_classes(losses, classes, weight, ignore_index, reduction, target.shape)
 
 
+@cast_as_one
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Squared error (input - target) ** 2, equal shapes."""
     _check_reduction("mse_loss", reduction)
@@ -256,6 +260,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduce(difference * difference, reduction)
 
 
+@cast_as_one
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Absolute error |input - target|, equal shapes."""
     _check_reduction("l1_loss", reduction)
@@ -263,6 +268,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduce(abs(input - target), reduction)
 
 
+@cast_as_one
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -309,6 +315,7 @@ class BCEWithLogits(Function):
         return gx, gt, None
 
 
+@cast_as_one
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.dtypes import floating, is_floating, result_type
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message
@@ -98,6 +99,7 @@ def _broadcast(op: str, **tensors: Any) -> None:
         raise ShapeError(message(op, "shapes that broadcast", got(**tensors), hint)) from None
 
 
+@cast_as_one
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = input - target; equal shapes.
 
@@ -115,6 +117,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     return _narrowed(_reduce(SmoothL1(beta)(x, t), reduction), dtype)
 
 
+@cast_as_one
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -162,6 +165,7 @@ def _power(a: Any, p: float) -> Any:
     return where(zero, 0.0, where(zero, 1.0, a) ** p)
 
 
+@cast_as_one
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last axis: (N, D) or (D,), broadcast -> (N,) or (); keepdim: (N, 1).
 
@@ -176,6 +180,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return _narrowed(_length(a - b + eps, p, -1, keepdim), dtype)
 
 
+@cast_as_one
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`; shapes broadcast, and `dim` counts in the broadcast one.
 
@@ -203,6 +208,7 @@ def _hinge(x: Any) -> Any:
     return clamp(x, min=0.0)
 
 
+@cast_as_one
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -224,6 +230,7 @@ def cosine_embedding_loss(
     return _narrowed(_reduce(losses, reduction), dtype)
 
 
+@cast_as_one
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1; input is a distance; equal shapes."""
     _check_reduction("hinge_embedding_loss", reduction)
@@ -232,6 +239,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return _reduce(losses, reduction)
 
 
+@cast_as_one
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -248,6 +256,7 @@ def margin_ranking_loss(
     return _reduce(_hinge(-target * (input1 - input2) + margin), reduction)
 
 
+@cast_as_one
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target * input)), without overflow, for targets of 1 and -1; equal shapes."""
     _check_reduction("soft_margin_loss", reduction)
@@ -255,6 +264,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> 
     return _reduce(-logsigmoid(target * input), reduction)
 
 
+@cast_as_one
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

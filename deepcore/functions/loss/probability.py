@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import Variable
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message, nearest
 from deepcore.functions.arithmetic import clamp, where
@@ -37,6 +38,7 @@ KL_REDUCTIONS = ("mean", "batchmean", "sum", "none")
 RECONSTRUCTIONS = ("bce", "bce_with_logits", "mse")
 
 
+@cast_as_one
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """Kullback-Leibler divergence target * (log(target) - input), 0 where target is 0; shapes broadcast.
 
@@ -65,6 +67,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     return _reduce(loss, reduction)
 
 
+@cast_as_one
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -124,6 +127,7 @@ def _raised(op: str, var: Any, eps: float) -> Any:
     return raised if var.backend.on_host else where(negative, math.nan, raised)
 
 
+@cast_as_one
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -150,6 +154,7 @@ def poisson_nll_loss(
     return _reduce(loss, reduction)
 
 
+@cast_as_one
 def vae_loss(
     input: Tensor,
     target: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.activation.basic import sigmoid
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 
+@cast_as_one
 def sigmoid_focal_loss(
     inputs: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2, reduction: str = "none"
 ) -> Tensor:
@@ -62,6 +64,7 @@ def sigmoid_focal_loss(
     return _reduce(loss, reduction)
 
 
+@cast_as_one
 def focal_loss(
     input: Tensor, target: Tensor, gamma: float = 2.0, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
@@ -92,6 +95,7 @@ def _power(x: Any, gamma: float) -> Any:
     return where(inside, where(inside, x, 1.0) ** gamma, x * 0)
 
 
+@cast_as_one
 def dice_loss(input: Tensor, target: Tensor, smooth: float = 1.0, reduction: str = "mean") -> Tensor:
     """1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth), the soft Dice loss.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.ctc import endings, states_of
@@ -77,6 +78,7 @@ class CtcLoss(Function):
         return cast(losses * wrap(worth, backend), log_probs.dtype)
 
 
+@cast_as_one
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.activation.basic import ReluGrad, relu
 from deepcore.functions.elementwise import sqrt
@@ -116,6 +117,7 @@ def _affine(y: Any, w: Any, b: Any) -> Any:
     return y if b is None else y + _along(b, y.ndim)
 
 
+@cast_as_one
 def batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -142,6 +144,7 @@ def batch_norm(
     return y
 
 
+@cast_as_one
 def batch_norm_relu(
     x: Tensor,
     running_mean: Tensor | None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.linalg.products import same_dtype
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 
+@cast_as_one
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -47,6 +49,7 @@ def group_norm(
     return cast(_affine(y, weight, bias), x.dtype)
 
 
+@cast_as_one
 def instance_norm(
     x: Tensor,
     running_mean: Tensor | None = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ShapeError, got, message
 from deepcore.functions.elementwise import sqrt
@@ -99,6 +100,7 @@ def _check(op: str, x: Any, normalized_shape: Any, **vectors: Any) -> int:
     return len(shape)
 
 
+@cast_as_one
 def layer_norm(
     x: Tensor,
     normalized_shape: int | Sequence[int],
@@ -118,6 +120,7 @@ def layer_norm(
     return LayerNorm(_check("layer_norm", x, normalized_shape, weight=weight, bias=bias), eps)(x, weight, bias)
 
 
+@cast_as_one
 def rms_norm(
     x: Tensor,
     normalized_shape: int | Sequence[int],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.autograd.observer import composite
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.errors import ConfigError, ShapeError, got, message
 from deepcore.functions.arithmetic import clamp, where
@@ -57,6 +58,7 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     return cast(wide / (total * (alpha / size) + k) ** beta, x.dtype)
 
 
+@cast_as_one
 def normalize(x: Tensor, p: float = 2.0, dim: Dim = 1, eps: float = 1e-12) -> Tensor:
     """x / max(norm, eps) with the p-norm over `dim`; p may be 0 (elements other than 0), inf or -inf.
 

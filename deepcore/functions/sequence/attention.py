@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DeviceError, DTypeError, ShapeError, got, message
@@ -101,6 +102,7 @@ class Attention(Function):
         return matmul(dot_product_weights(self.name, q, k, mask, 0.0, self.is_causal, self.scale), v)
 
 
+@cast_as_one
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -136,6 +138,7 @@ def scaled_dot_product_attention(
     return matmul(dot_product_weights(op, query, key, attn_mask, dropout_p, is_causal, factor), value)
 
 
+@cast_as_one
 def additive_attention(
     query: Tensor,
     key: Tensor,

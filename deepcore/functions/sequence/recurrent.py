@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
 from deepcore.autograd.observer import composite
+from deepcore.autograd.precision import cast_as_one
 from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.recurrent import blocks, previous, spans
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
@@ -286,6 +287,7 @@ def _check_nonlinearity(op: str, nonlinearity: str) -> None:
         raise ConfigError(message(op, "nonlinearity 'tanh' or 'relu'", found))
 
 
+@cast_as_one
 @composite
 def rnn(
     input: Tensor,
@@ -315,6 +317,7 @@ def rnn(
     return y, h_n
 
 
+@cast_as_one
 @composite
 def lstm(
     input: Tensor,
@@ -341,6 +344,7 @@ def lstm(
     return y, h_n, c_n
 
 
+@cast_as_one
 @composite
 def gru(
     input: Tensor,
@@ -372,6 +376,7 @@ def _one_step(op: str, input: Any) -> tuple[int]:
     return (input.shape[0],)
 
 
+@cast_as_one
 def rnn_cell(
     input: Tensor,
     hx: Tensor,
@@ -401,6 +406,7 @@ def rnn_relu_cell(
     return rnn_cell(input, hx, w_ih, w_hh, b_ih, b_hh, "relu")
 
 
+@cast_as_one
 def lstm_cell(
     input: Tensor,
     hx: tuple[Tensor, Tensor],
@@ -419,6 +425,7 @@ def lstm_cell(
     return h, c
 
 
+@cast_as_one
 def gru_cell(
     input: Tensor,
     hx: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepcore.autograd.precision import cast_as_one
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
 from deepcore.functions.arithmetic import maximum, minimum, square, where
 from deepcore.functions.linalg.products import same_dtype
@@ -61,6 +62,7 @@ class _Matched:
         return mean(loss) if self.reduction == "mean" and 0 not in loss.shape else sum(loss)
 
 
+@cast_as_one
 def generalized_box_iou_loss(boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7) -> Tensor:
     """1 - generalized IoU of boxes1[i] and boxes2[i] (Rezatofighi et al. 2019): (..., 4) -> (...), or () if reduced.
 
@@ -76,6 +78,7 @@ def generalized_box_iou_loss(boxes1: Tensor, boxes2: Tensor, reduction: str = "n
     return matched.reduced(1 - matched.iou + (hull - matched.union) / (hull + eps))
 
 
+@cast_as_one
 def distance_box_iou_loss(boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7) -> Tensor:
     """1 - distance IoU of boxes1[i] and boxes2[i] (Zheng et al. 2020, equation 7): (..., 4) -> (...), or () if reduced.
 
@@ -85,6 +88,7 @@ def distance_box_iou_loss(boxes1: Tensor, boxes2: Tensor, reduction: str = "none
     return matched.reduced(matched.distance_loss())
 
 
+@cast_as_one
 def complete_box_iou_loss(boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7) -> Tensor:
     """1 - complete IoU of boxes1[i] and boxes2[i] (Zheng et al. 2020, equation 10): (..., 4) -> (...) or ().
 

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.dtypes import is_floating
 from deepcore.errors import ConfigError, DTypeError, ShapeError, got, message, nearest
@@ -122,6 +123,7 @@ def box_area(boxes: Tensor) -> Tensor:
     return area(*unbind(widened(boxes), -1))
 
 
+@cast_as_one
 def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Intersection over union of all pairs: boxes1 (N, 4), boxes2 (M, 4) -> (N, M); NaN for two boxes of no area.
 
@@ -134,6 +136,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     return Pairs("box_iou", boxes1, boxes2).iou
 
 
+@cast_as_one
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """IoU less the unused share of the smallest box around both (Rezatofighi et al. 2019): (N, 4), (M, 4) -> (N, M).
 
@@ -145,6 +148,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     return pairs.iou - (hull - pairs.union) / hull
 
 
+@cast_as_one
 def distance_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tensor:
     """IoU less the squared distance of the centres by the squared diagonal of the box around both: -> (N, M).
 
@@ -153,6 +157,7 @@ def distance_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tenso
     return Pairs("distance_box_iou", boxes1, boxes2).distance_iou(eps)
 
 
+@cast_as_one
 def complete_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tensor:
     """The distance IoU less alpha * v for different aspect ratios: boxes1 (N, 4), boxes2 (M, 4) -> (N, M).
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepcore import dtypes
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.devices import backend_for
 from deepcore.errors import ConfigError, DeviceError, DTypeError, ShapeError, got, message
@@ -36,6 +37,7 @@ Weights = tuple[float, float, float, float]
 _CLIP = math.log(1000 / 16)
 
 
+@cast_as_one
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """The places of the boxes that non-maximum suppression keeps: (K,), int64, best score first.
 
@@ -52,6 +54,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     return wrap(boxes.backend.nms(boxes.array, scores.array, None, float(iou_threshold)), boxes.backend)
 
 
+@cast_as_one
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     """nms within each category: idxs (N,), integer, says which box belongs to which; else as nms."""
     op = "batched_nms"
@@ -79,6 +82,7 @@ def _centres(boxes: Any) -> tuple[Any, Any, Any, Any]:
     return x1 + 0.5 * width, y1 + 0.5 * height, width, height
 
 
+@cast_as_one
 def encode_boxes(reference_boxes: Tensor, proposals: Tensor, weights: Weights = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """What a detector is to predict: reference_boxes (N, 4) relative to proposals (N, 4) -> (N, 4).
 
@@ -101,6 +105,7 @@ def encode_boxes(reference_boxes: Tensor, proposals: Tensor, weights: Weights = 
     return stack([wx * (x - px) / pw, wy * (y - py) / ph, ww * log(w / pw), wh * log(h / ph)], -1)
 
 
+@cast_as_one
 def decode_boxes(
     rel_codes: Tensor,
     boxes: Tensor,

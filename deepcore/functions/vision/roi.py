@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.errors import ConfigError, IndexRangeError, ShapeError, got, message
 from deepcore.functions.conv.conv2d import Pair, pair
@@ -96,6 +97,7 @@ def _boxes(op: str, x: Any, boxes: Any) -> Any:
     return boxes.detach()
 
 
+@cast_as_one
 def roi_pool(input: Tensor, boxes: Tensor | Sequence[Tensor], output_size: Pair, spatial_scale: float = 1.0) -> Tensor:
     """The maximum of each bin of each box: input (N, C, H, W), K boxes -> (K, C, OH, OW).
 
@@ -115,6 +117,7 @@ def roi_pool(input: Tensor, boxes: Tensor | Sequence[Tensor], output_size: Pair,
     return RoiPool(size, float(spatial_scale))(input, _boxes(op, input, boxes))
 
 
+@cast_as_one
 def roi_align(
     input: Tensor,
     boxes: Tensor | Sequence[Tensor],

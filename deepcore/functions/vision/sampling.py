@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepcore.autograd.function import Function
+from deepcore.autograd.precision import cast_as_one
 from deepcore.autograd.variable import wrap
 from deepcore.errors import ConfigError, ShapeError, got, message, nearest
 from deepcore.functions.arithmetic import where
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 
+@cast_as_one
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
     """Sampling points of an affine map: theta (N, 2, 3), size (N, C, H, W) -> grid (N, H, W, 2) of (x, y) in [-1, 1].
 
@@ -102,6 +104,7 @@ def _line(backend: Any, value: Any, slope: Any, u: Any) -> Any:
     return wrap(value, backend) + wrap(slope, backend) * move
 
 
+@cast_as_one
 def grid_sample(
     x: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool = False
 ) -> Tensor:
