@@ -38,7 +38,13 @@ from deepcore.creation import (
     zeros,
     zeros_like,
 )
-from deepcore.devices import device, get_default_device, set_default_device
+from deepcore.devices import (
+    device,
+    get_default_device,
+    get_float32_matmul_precision,
+    set_default_device,
+    set_float32_matmul_precision,
+)
 from deepcore.dtypes import bool_ as bool
 from deepcore.dtypes import (
     float16,
@@ -102,6 +108,7 @@ __all__ = [
     "functional",
     "get_default_device",
     "get_default_dtype",
+    "get_float32_matmul_precision",
     "get_rng_state",
     "information",
     "initial_seed",
@@ -134,6 +141,7 @@ __all__ = [
     "save",
     "set_default_device",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_rng_state",
     "summary",

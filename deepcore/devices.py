@@ -9,6 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from deepcore.backends import get_backend
+from deepcore.errors import ConfigError, message, nearest
+from deepcore.kernels.precision import FLOAT32_PRODUCTS
 
 if TYPE_CHECKING:
     from deepcore.backends.base import Backend
@@ -79,3 +81,24 @@ def backend_for(name: str | None) -> Backend:
     if name is not None:
         return get_backend(name)
     return _default.stack[-1] if _default.stack else get_backend(_process_default[0])
+
+
+PRECISIONS = {"highest": "highest", "ieee": "highest", "high": "high", "tf32": "high", "medium": "medium"}
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exactly a GPU multiplies float32 matrices, in products and in convolutions alike, from now on.
+
+    "highest", or "ieee": in float32, the default. "high", or "tf32": tensor cores, which keep 10 bits of the fraction
+    of each factor; "medium" is the same here. Processors always compute in float32. Raises ConfigError.
+    """
+    if precision not in PRECISIONS:
+        found = f"{precision!r}.{nearest(str(precision), PRECISIONS)}"
+        names = ", ".join(map(repr, PRECISIONS))
+        raise ConfigError(message("set_float32_matmul_precision", f"one of {names}", found))
+    FLOAT32_PRODUCTS[0] = PRECISIONS[precision]
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` set: "highest", "high" or "medium"."""
+    return FLOAT32_PRODUCTS[0]

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import deepcore as dc
 from deepcore.check.tolerance import assert_close
+from deepcore.errors import ConfigError
 from deepcore.kernels.cuda.gemm import CublasGemm, layout
 
 
@@ -27,15 +29,17 @@ class FakeCublas:
         ldc, step_c, count, compute, algorithm,
     ):  # fmt: skip
         self.calls.append((transa, transb, m, n, k, lda, ldb, ldc, count, compute))
-        number = ctypes.c_float if type_a == 0 else ctypes.c_double
-        assert (type_a, compute) in ((0, 68), (0, 77), (1, 70))
+        number = ctypes.c_double if type_a == 1 else ctypes.c_float  # of alpha and beta
+        assert (type_a, compute) in ((0, 68), (0, 77), (1, 70), (2, 68))
         assert type_a == type_b == type_c
-        size = ctypes.sizeof(number)
+        dtype = np.dtype({0: "float32", 1: "float64", 2: "float16"}[type_a])
+        size = dtype.itemsize
 
         def matrix(pointer: int, rows: int, columns: int, leading: int, turned: int) -> np.ndarray:
             stored = (columns, rows) if turned else (rows, columns)
             assert leading >= max(1, stored[0]), "cuBLAS refuses a leading dimension below the number of rows"
-            flat = np.ctypeslib.as_array((number * (leading * (stored[1] - 1) + stored[0])).from_address(pointer))
+            memory = (ctypes.c_byte * (size * (leading * (stored[1] - 1) + stored[0]))).from_address(pointer)
+            flat = np.frombuffer(memory, dtype)
             view = np.lib.stride_tricks.as_strided(flat, stored, (size, leading * size))
             return view.T if turned else view
 
@@ -44,7 +48,8 @@ class FakeCublas:
             left = matrix(a + i * step_a * size, m, k, lda, transa)
             right = matrix(b + i * step_b * size, k, n, ldb, transb)
             out = matrix(c + i * step_c * size, m, n, ldc, 0)
-            out[...] = scale_ab * (left @ right) + (scale_c * out if scale_c else 0)
+            product = left.astype(number) @ right.astype(number)
+            out[...] = scale_ab * product + (scale_c * out if scale_c else 0)
 
 
 class Device(np.ndarray):
@@ -82,7 +87,7 @@ def test_gemm(left: str, right: str) -> None:
     namespace = SimpleNamespace(ascontiguousarray=lambda x: on_device(np.ascontiguousarray(x)))
     gemm = CublasGemm(namespace, FakeCublas(), lambda: 0)
     for count, m, k, n in SIZES:
-        for dtype in ("float32", "float64"):
+        for dtype in ("float16", "float32", "float64"):
             a = on_device(STACKS[left](rng, count, m, k).astype(dtype, order="K"))
             b = on_device(STACKS[right](rng, count, k, n).astype(dtype, order="K"))
             stacked = a.ndim == 3 or b.ndim == 3
@@ -108,6 +113,22 @@ def test_tf32_is_used_only_where_it_is_switched_on_and_never_for_float64() -> No
         gemm.tf32 = tf32
         gemm(on_device(np.ones((3, 4), dtype)), on_device(np.ones((4, 5), dtype)), on_device(np.empty((3, 5), dtype)))
         assert cublas.calls[-1][-1] == compute
+
+
+def test_one_switch_for_all_products() -> None:
+    cublas = FakeCublas()
+    gemm = CublasGemm(SimpleNamespace(ascontiguousarray=np.ascontiguousarray), cublas, lambda: 0)
+    arrays = [on_device(np.ones(shape, "float32")) for shape in ((3, 4), (4, 5), (3, 5))]
+    assert dc.get_float32_matmul_precision() == "highest"
+    try:
+        for name, compute, known in (("high", 77, "high"), ("ieee", 68, "highest"), ("tf32", 77, "high")):
+            dc.set_float32_matmul_precision(name)
+            gemm(*arrays)
+            assert (cublas.calls[-1][-1], dc.get_float32_matmul_precision()) == (compute, known)
+        with pytest.raises(ConfigError, match=r"got 'tf23'\. Did you mean 'tf32'"):
+            dc.set_float32_matmul_precision("tf23")
+    finally:
+        dc.set_float32_matmul_precision("highest")
 
 
 def test_layouts() -> None:

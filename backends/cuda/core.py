@@ -92,7 +92,7 @@ class KernelBackend(Backend):
         return (
             self.gemm is not None
             and a.dtype == b.dtype
-            and a.dtype.char in "fd"
+            and a.dtype.char in "efd"
             and a.ndim >= 2
             and b.ndim >= 2
             and a.shape[-1] == b.shape[-2]

@@ -93,7 +93,7 @@ class GradScaler:
 
     def _scale_on(self, backend: Backend) -> Tensor:
         scale = self._started("scale")
-        return scale if scale.backend is backend else to_backend(scale, backend)
+        return wrap(_moved(scale.array, scale.backend, backend), backend)
 
     # ---- a step --------------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class GradScaler:
         if isinstance(outputs, Variable):
             if self._scale is None:
                 self._start(outputs.backend)
-            return outputs * self._scale_on(outputs.backend)  # type: ignore[operator]
+            return outputs * self._scale_on(outputs.backend)
         if isinstance(outputs, list | tuple):
             return type(outputs)([self.scale(each) for each in outputs])
         raise ConfigError(message("GradScaler.scale", "a tensor, or a list or tuple of them", got(outputs=outputs)))
@@ -198,7 +198,7 @@ class GradScaler:
             self._set(scale, new_scale)
         else:
             found = [
-                array if there is backend else to_backend(wrap(array, there), backend).array
+                _moved(array, there, backend)
                 for progress in self._progress.values()
                 for there, array in progress.found_inf.items()
             ]
@@ -221,7 +221,7 @@ class GradScaler:
             return
         if new.array.size != 1 or new.requires_grad:
             raise ConfigError(message("GradScaler.update", "new_scale as a number", got(new_scale=new)))
-        scale.array[...] = (new if new.backend is scale.backend else to_backend(new, scale.backend)).array.reshape(())
+        scale.array[...] = _moved(new.array, new.backend, scale.backend).reshape(())
 
     def _of(self, optimizer: Optimizer, method: str) -> _Progress:
         self._started(method)
@@ -309,3 +309,8 @@ class GradScaler:
         self._progress.clear()
         if device is not None:
             self._start(get_backend(device))
+
+
+def _moved(array: Any, backend: Backend, to: Backend) -> Any:
+    """An array of one device on another one; where they are one it stays."""
+    return array if to is backend else to_backend(wrap(array, backend), to).array

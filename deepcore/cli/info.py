@@ -12,6 +12,7 @@ from rich.text import Text
 
 import deepcore.kernels.cpu.diagnose as cpu
 from deepcore.backends import available
+from deepcore.devices import get_float32_matmul_precision
 from deepcore.kernels.cuda import diagnose as cuda
 
 Rows = list[tuple[str, str]]
@@ -97,6 +98,7 @@ def cuda_rows(facts: cuda.Facts) -> Rows:
         ("runtime", f"CUDA {_dotted(facts.runtime)}" if facts.runtime else "none"),
         ("CuPy", _wheels(facts.wheels)),
         ("numba-cuda", facts.numba_cuda or "not installed"),
+        ("float32", f"products of precision {get_float32_matmul_precision()!r}"),
     ]
     if facts.problem:
         rows.append(("missing", facts.problem))

@@ -1,7 +1,7 @@
 """The one door to cuBLAS: out = a @ b (+ out) for matrices and stacks of matrices, transposes without copies.
 
-float32 is computed in IEEE float32, float64 in float64. With `tf32` switched on, to compare the two, float32 operands
-are cut to TF32's 10 bits.
+float32 is computed in IEEE float32, float64 in float64; float16 is added up in float32. Where tf32 is switched on, for
+all in deepcore.kernels.precision or for one object, float32 operands are cut to TF32's 10 bits.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepcore.kernels import precision
+
 __all__ = ["CublasGemm", "HostGemm", "Layout", "layout"]
 
-CUDA_R_32F, CUDA_R_64F = 0, 1
+CUDA_R_32F, CUDA_R_64F, CUDA_R_16F = 0, 1, 2
 OP_N, OP_T = 0, 1
 DEFAULT_ALGORITHM = -1
 COMPUTE_32F_FAST_TF32 = 77
@@ -57,15 +59,17 @@ class CublasGemm:
         self.kinds = {
             np.dtype(np.float32): (CUDA_R_32F, cublas.CUBLAS_COMPUTE_32F),
             np.dtype(np.float64): (CUDA_R_64F, cublas.CUBLAS_COMPUTE_64F),
+            np.dtype(np.float16): (CUDA_R_16F, cublas.CUBLAS_COMPUTE_32F),
         }
         self.tf32 = False
-        self.zero = {dtype: np.zeros((), dtype) for dtype in self.kinds}
-        self.one = {dtype: np.ones((), dtype) for dtype in self.kinds}
+        factors = {dtype: np.result_type(dtype, np.float32) for dtype in self.kinds}  # of the dtype that adds up
+        self.zero = {dtype: np.zeros((), wide) for dtype, wide in factors.items()}
+        self.one = {dtype: np.ones((), wide) for dtype, wide in factors.items()}
 
     def __call__(self, a: Any, b: Any, out: Any, accumulate: bool = False) -> Any:
         """out (M, N) or (B, M, N), C-contiguous; a (M, K) and b (K, N), or stacks of them; a matrix serves all of B.
 
-        All of one dtype, float32 or float64.
+        All of one dtype: float16, float32 or float64.
         """
         la, lb = layout(a), layout(b)
         if la is None:
@@ -77,7 +81,7 @@ class CublasGemm:
         n = b.shape[-1]
         dtype = out.dtype
         kind, compute = self.kinds[dtype]
-        if self.tf32 and kind == CUDA_R_32F:
+        if (self.tf32 or precision.tf32()) and kind == CUDA_R_32F:
             compute = COMPUTE_32F_FAST_TF32
         alpha = self.one[dtype].ctypes.data
         beta = (self.one if accumulate else self.zero)[dtype].ctypes.data
@@ -111,6 +115,8 @@ class HostGemm:
 
     def __call__(self, a: Any, b: Any, out: Any, accumulate: bool = False) -> Any:
         """As CublasGemm."""
+        if a.dtype == np.float16:  # added up in float32, as cuBLAS does
+            a, b = a.astype("float32"), b.astype("float32")
         product = self.xp.matmul(a, b)
         out[...] = out + product if accumulate else product
         return out
