@@ -226,6 +226,61 @@ def test_no_transfer_in_ten_steps() -> None:
         assert scaler.get_scale() == 2.0**19, "up after steps 1, 5, 7, 9, down after 3"
 
 
+# --- master weights ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_master_weights(device: str, half: str) -> None:
+    """The masters move as float32 parameters would with the same gradients, the parameters are their rounding."""
+    for make in (
+        lambda p, **o: optim.SGD(p, lr=1e-4, momentum=0.9, **o),
+        lambda p, **o: optim.Adam(p, lr=1e-5, **o),
+        lambda p, **o: optim.AdamW(p, lr=1e-5, amsgrad=True, **o),
+    ):
+        narrow = parameters(device, half)
+        wide = [dc.tensor(host(p).astype("float32"), device=device, requires_grad=True) for p in narrow]
+        a, b, scaler = make(narrow, master_weights=True), make(wide), started(device, init_scale=4.0)
+        lost = host(narrow[0]).copy()
+        for step, grads in enumerate(gradients(6)):
+            grads = [np.asarray(g, dtype=narrow[0].dtype).astype("float32") for g in grads]
+            set_grads(narrow, grads, 4.0)
+            if step == 2:
+                narrow[0].grad[0, 0] = np.inf
+            else:
+                set_grads(wide, grads)
+                b.step()
+            scaler.step(a)
+            scaler.update(4.0)
+        for p, q in zip(narrow, wide, strict=True):
+            master = a.state[p]["master"]
+            assert master.dtype == np.float32
+            assert_close(host(master), host(q), "float32", 6)
+            assert host(p).tobytes() == host(master).astype(p.dtype).tobytes()
+        assert (lost - host(a.state[narrow[0]]["master"]) != 0).all(), "steps below the spacing of 16 bits add up"
+
+
+def test_master_weights_are_saved_and_follow_a_write() -> None:
+    params = parameters("cpu", "bfloat16")
+    optimizer = optim.AdamW(params, lr=1e-4, master_weights=True)
+    set_grads(params, gradients(1)[0])
+    optimizer.step()
+    other = optim.AdamW(parameters("cpu", "bfloat16"), master_weights=True)
+    other.load_state_dict(optimizer.state_dict())
+    kept = [entry["master"] for entry in other.state_dict()["state"].values()]
+    for entry, copy in zip(optimizer.state.values(), kept, strict=True):
+        assert copy.dtype == np.float32
+        assert host(entry["master"]).tobytes() == host(copy).tobytes()
+    with dc.no_grad():
+        params[0].fill_(3.0)
+    optimizer.step()
+    assert_close(host(optimizer.state[params[0]]["master"]), np.full(SHAPES[0], 3.0), "bfloat16")
+    plain = parameters("cpu")
+    optimizer = optim.Adam(plain, master_weights=True)
+    set_grads(plain, gradients(1)[0])
+    optimizer.step()
+    assert "master" not in optimizer.state[plain[0]], "float32 needs none"
+
+
 # --- order and input --------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        master_weights: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -46,7 +47,7 @@ class Adam(Optimizer):
             "amsgrad": amsgrad,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, master_weights)
 
     def _check(self, group: dict[str, Any]) -> None:
         for name in ("lr", "eps", "weight_decay"):
@@ -75,8 +76,8 @@ class Adam(Optimizer):
     def _call(self, params: list[Tensor], step: int, group: dict[str, Any], taken: Any = None) -> None:
         beta1, beta2 = group["betas"]
         params[0].backend.adam_update(
-            [param.array for param in params],
-            [param.grad.array for param in params],
+            self._weights(params),
+            self._gradients(params),
             self._state_arrays(params, "exp_avg"),
             self._state_arrays(params, "exp_avg_sq"),
             self._state_arrays(params, "max_exp_avg_sq") if group["amsgrad"] else None,
@@ -107,5 +108,7 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        master_weights: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        options = {"maximize": maximize, "master_weights": master_weights}
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)

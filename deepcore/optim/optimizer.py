@@ -10,6 +10,7 @@ import numpy as np
 
 from deepcore.autograd import enable_grad, wrap
 from deepcore.backends.base import Backend
+from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.optim import Scaling
 from deepcore.errors import ConfigError, DataError, DeviceError, got, message
 from deepcore.tensor import Tensor
@@ -21,6 +22,9 @@ class Optimizer:
     """The base of all optimisers. A subclass names its options in ``defaults`` and writes ``_update``.
 
     Methods with ``scales_on_device`` let a GradScaler unscale the gradients, and skip a step, without the host's help.
+    With ``master_weights`` parameters in 16 bits have a float32 copy in the state: the update is made there and rounded
+    into the parameter, so that steps smaller than its spacing add up. (`_weights` and `_gradients` see to that.)
+
     params: parameters, or groups ``{"params": [...], "lr": ...}`` with their own options. param_groups holds the
     groups with all options filled in; state holds what the method remembers of each parameter, on its device.
     Raises ConfigError for parameters that cannot be optimised and for options that cannot be.
@@ -30,8 +34,11 @@ class Optimizer:
     # Set by a GradScaler for the time of one step: factor of the gradients and whether to skip, for each backend.
     scaling: Mapping[Backend, Scaling] | None = None
 
-    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any], master_weights: bool = False) -> None:
         self.defaults = defaults
+        self.master_weights = bool(master_weights)
+        # The version of each parameter when it was last rounded from its master: after another one the master is old.
+        self._rounded: dict[Tensor, int] = {}
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         # Read by the learning-rate schedules, to notice when they are stepped first.
@@ -69,9 +76,13 @@ class Optimizer:
                 loss = closure()
         for group in self.param_groups:
             for params in by_backend_and_dtype(group["params"]):
+                self._refresh_masters(params)
                 self._update(params, group)
                 for param in params:
                     param._bump_version()
+                    if self._has_master(param):
+                        param.array[...] = self.state[param]["master"].array
+                        self._rounded[param] = param._version
         self.steps_taken += 1
         return loss
 
@@ -82,6 +93,33 @@ class Optimizer:
                 if param.grad is not None:
                     param.grad = None if set_to_none else param.grad.detach() * 0
 
+    # ---- the arrays of an update -------------------------------------------------------------------------------
+
+    def _has_master(self, param: Tensor) -> bool:
+        return self.master_weights and accumulator(param.dtype) != param.dtype
+
+    def _refresh_masters(self, params: list[Tensor]) -> None:
+        """Make the masters that are missing, and again those whose parameter somebody else has written to."""
+        for param in params:
+            if self._has_master(param):
+                state = self.state.setdefault(param, {})
+                if "master" not in state or self._rounded.get(param, param._version) != param._version:
+                    state["master"] = wrap(param.array.astype(accumulator(param.dtype)), param.backend)
+
+    def _weights(self, params: list[Tensor]) -> list[Any]:
+        """The arrays that an update writes to: the masters where there are any."""
+        return [self.state[param]["master"].array if self._has_master(param) else param.array for param in params]
+
+    def _gradients(self, params: list[Tensor]) -> list[Any]:
+        """The gradients in the dtype of the weights."""
+        return [
+            param.grad.array.astype(accumulator(param.dtype)) if self._has_master(param) else param.grad.array
+            for param in params
+        ]
+
+    def _state_dtype(self, param: Tensor) -> Any:
+        return accumulator(param.dtype) if self._has_master(param) else param.dtype
+
     def _state_arrays(self, params: list[Tensor], key: str) -> list[Any]:
         """The state ``key`` of each parameter as raw arrays, made of zeros where there is none yet."""
         return [self._state_array(param, key) for param in params]
@@ -91,10 +129,10 @@ class Optimizer:
         tensor = state.get(key)
         if tensor is None:
             backend = param.backend
-            tensor = state[key] = wrap(backend.xp.zeros(param.shape, dtype=param.dtype), backend)
+            tensor = state[key] = wrap(backend.xp.zeros(param.shape, dtype=self._state_dtype(param)), backend)
         elif not isinstance(tensor, Tensor):
             raise DataError(f"{self._name}.step: expected the state {key} as a tensor; got a {type(tensor).__name__}")
-        elif tensor.backend is not param.backend or tensor.dtype != param.dtype:
+        elif tensor.backend is not param.backend or tensor.dtype != self._state_dtype(param):
             described = got(parameter=param, state=tensor)
             hint = "make the optimizer after model.to(...), or call optimizer.load_state_dict(optimizer.state_dict())"
             expected = f"the state {key} on the parameter's device, with its dtype"
@@ -198,6 +236,7 @@ class Optimizer:
         for group in groups:
             self._check(group)
         self.state, self.param_groups = state, groups
+        self._rounded.clear()
 
     def _restore(self, param: Tensor, key: str, value: Any) -> Any:
         """One entry of the state: arrays go to the parameter's device and dtype, the step count is an int."""
@@ -213,7 +252,7 @@ class Optimizer:
             raise DataError(
                 f"{self._name}.load_state_dict: expected {key} of shape {tuple(param.shape)}; got {tuple(host.shape)}"
             )
-        copy = np.array(host, dtype=param.dtype, order="C", copy=True)
+        copy = np.array(host, dtype=self._state_dtype(param), order="C", copy=True)
         return wrap(param.backend.from_host(copy), param.backend)
 
     def _params(self) -> Iterator[Tensor]:

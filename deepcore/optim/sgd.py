@@ -35,6 +35,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        master_weights: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -44,7 +45,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, master_weights)
 
     def _check(self, group: dict[str, Any]) -> None:
         for name in ("lr", "momentum", "weight_decay"):
@@ -84,8 +85,8 @@ class SGD(Optimizer):
         self, params: list[Tensor], buffers: list[Any] | None, group: dict[str, Any], first: bool, taken: Any = None
     ) -> None:
         params[0].backend.sgd_update(
-            [param.array for param in params],
-            [param.grad.array for param in params],
+            self._weights(params),
+            self._gradients(params),
             buffers,
             group["lr"],
             group["momentum"],
