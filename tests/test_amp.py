@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -322,6 +325,18 @@ def test_no_transfer() -> None:
         scaler.update()
     assert dict(backend.transfers) == before
     assert np.isfinite(loss.item())
+
+
+def test_the_pages_program(tmp_path: Path) -> None:
+    """The Python of docs/mixed_precision.md runs and learns."""
+    page = (Path(__file__).resolve().parent.parent / "docs" / "mixed_precision.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "page.py").write_text("\n".join(blocks), encoding="utf-8")
+    run = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    found = re.search(r"^(\d+) % right, scale 65536$", run.stdout, re.MULTILINE)
+    assert found is not None, run.stdout
+    assert int(found[1]) > 80
 
 
 # --- the same as PyTorch ----------------------------------------------------------------------------------------------
