@@ -158,9 +158,11 @@ class ScaledPool(CpuBackend):
 class WrongMomentum(CpuBackend):
     """The velocity forgets a little too fast."""
 
-    def sgd_update(self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first):
-        wrong = momentum * 0.999
-        super().sgd_update(params, grads, buffers, lr, wrong, dampening, weight_decay, nesterov, maximize, first)
+    def sgd_update(
+        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first, scaling=None
+    ):
+        rest = (momentum * 0.999, dampening, weight_decay, nesterov, maximize, first, scaling)
+        super().sgd_update(params, grads, buffers, lr, *rest)
 
 
 class NoAdamCorrection(CpuBackend):
@@ -168,9 +170,9 @@ class NoAdamCorrection(CpuBackend):
 
     def adam_update(
         self, params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, step, lr, beta1, beta2, eps, weight_decay,
-        decoupled, maximize,
+        decoupled, maximize, scaling=None,
     ):  # fmt: skip
-        rest = (lr * (1 - beta2**step) ** 0.5, beta1, beta2, eps, weight_decay, decoupled, maximize)
+        rest = (lr * (1 - beta2**step) ** 0.5, beta1, beta2, eps, weight_decay, decoupled, maximize, scaling)
         super().adam_update(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, step, *rest)
 
 
@@ -210,8 +212,11 @@ class FromStepSeven(CpuBackend):
         y = super().linear(x, w, b)
         return y * y.dtype.type(1.001) if self.updates >= 7 else y
 
-    def sgd_update(self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first):
-        super().sgd_update(params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first)
+    def sgd_update(
+        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first, scaling=None
+    ):
+        rest = (momentum, dampening, weight_decay, nesterov, maximize, first, scaling)
+        super().sgd_update(params, grads, buffers, lr, *rest)
         self.updates += 1
 
 

@@ -46,7 +46,7 @@ class Probe(Backend):
 
     @override(inplace=("params", "buffers"))
     def sgd_update(
-        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first
+        self, params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first, scaling=None
     ) -> None:
         self.seen.append((params, grads, buffers))
 

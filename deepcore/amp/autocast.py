@@ -18,6 +18,7 @@ from deepcore.errors import DTypeError, message
 from deepcore.functions.shape import Cast
 
 HALVES = ("bfloat16", "float16")
+DEFAULT = object()
 _MATRICES = 2  # tensors with fewer axes are the vectors of a normalisation
 
 
@@ -89,8 +90,8 @@ def _half(op: str, dtype: Any) -> np.dtype:
 class _Caster:
     """What is cast to what in one context, for the hooks of deepcore.autograd.precision.
 
-    dtypes: device type or device -> the 16-bit dtype, "" for the device's default, None for off. The key None stands
-    for every device. Casts of parameters are in `casts`, shared with the contexts around.
+    dtypes: device type or device -> the 16-bit dtype, DEFAULT for that of the device, None for off. The key None
+    stands for every device. Casts of parameters are in `casts`, shared with the contexts around.
     """
 
     def __init__(self, dtypes: dict[str | None, Any], casts: dict[Any, Any], cache: bool) -> None:
@@ -103,9 +104,10 @@ class _Caster:
         around = {} if outer is None else outer.dtypes
         device = context.device_type
         inherited = around.get(device, around.get(None))
-        dtype = (context.dtype or inherited or "") if context.enabled else None
+        dtype = context.dtype if context.dtype is not None else DEFAULT if inherited is None else inherited
         kept = around if device is not None else {}  # None decides about all of them
-        return cls({**kept, device: dtype}, {} if outer is None else outer.casts, context.cache_enabled)
+        dtypes = {**kept, device: dtype if context.enabled else None}
+        return cls(dtypes, {} if outer is None else outer.casts, context.cache_enabled)
 
     def half(self, backend: Backend) -> np.dtype | None:
         """The 16-bit dtype for a device, None where nothing is cast."""
@@ -113,7 +115,7 @@ class _Caster:
             found = None
             for key in (None, backend.name, backend.device):  # the most exact one is last
                 found = self.dtypes.get(key, found)
-            self.halves[backend] = as_dtype(backend.autocast_dtype) if found == "" else found
+            self.halves[backend] = as_dtype(backend.autocast_dtype) if found is DEFAULT else found
         return self.halves[backend]
 
     # ---- the hooks
@@ -140,7 +142,7 @@ class _Caster:
             return Cast(first.dtype)(y) if rule == INSIDE and first is not None and y.dtype != first.dtype else y
 
     def _argument(self, x: Any, rule: str) -> Any:
-        if isinstance(x, tuple | list):
+        if type(x) in (tuple, list):
             return type(x)([self._argument(each, rule) for each in x])
         if rule == INSIDE and isinstance(x, Variable) and len(x.shape) < _MATRICES:
             return x
@@ -174,6 +176,3 @@ class _Caster:
 
 def _castable(dtype: Any) -> bool:
     return dtype.kind in "fV" and dtype.itemsize <= 4  # V: bfloat16
-
-
-__all__ = ["autocast", "get_autocast_dtype", "is_autocast_enabled"]
