@@ -31,7 +31,7 @@ def targets() -> list:
     return [
         pytest.param(k, dtype, capability, id=f"{k.name}-{dtype}-sm_{capability[0]}{capability[1]}")
         for k in all_kernels()
-        for dtype in (("float32", "float64") if k.generic else ("float32",))
+        for dtype in ((*(["float16"] if k.float16 else []), "float32", "float64") if k.generic else ("float32",))
         for capability in CAPABILITIES
     ]
 

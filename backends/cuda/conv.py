@@ -50,7 +50,7 @@ class CudaConv(KernelBackend):
 
     workspace_bytes = 256 << 20
 
-    @on_kernels()
+    @on_kernels(float16=True)
     def im2col(self, x, kernel_size, stride, padding, dilation, constant_value=0):
         """Copy the pixels under every kernel position: x (N, C, H, W) -> (N, C, KH, KW, OH, OW)."""
         window = _window(x.shape, kernel_size, None, stride, padding, dilation)
@@ -59,7 +59,7 @@ class CudaConv(KernelBackend):
             self._im2col(x, cols, window, window.rows * window.pixels, window.pixels, constant_value)
         return cols
 
-    @on_kernels()
+    @on_kernels(float16=True)
     def col2im(self, cols, x_shape, kernel_size, stride, padding, dilation):
         """Add every column back to its pixels: cols (N, C, KH, KW, OH, OW) -> x_shape (N, C, H, W)."""
         window = _window(x_shape, kernel_size, cols.shape[4:], stride, padding, dilation)
@@ -68,7 +68,7 @@ class CudaConv(KernelBackend):
             self._col2im(cols, x, window, window.rows * window.pixels, window.pixels)
         return x
 
-    @on_kernels()
+    @on_kernels(float16=True)
     def conv2d(self, x, w, b, stride, padding, dilation, groups):
         """Cross-correlate: x (N, C, H, W), w (O, C // G, KH, KW), b (O,) or None -> (N, O, OH, OW)."""
         n, o = x.shape[0], w.shape[0]
@@ -88,7 +88,7 @@ class CudaConv(KernelBackend):
             y += b.reshape(1, o, 1, 1)
         return y
 
-    @on_kernels()
+    @on_kernels(float16=True)
     def conv2d_input(self, gy, w, x_shape, stride, padding, dilation, groups):
         """Return the gradient with respect to x: gy (N, O, OH, OW), w (O, C // G, KH, KW) -> x_shape (N, C, H, W)."""
         n, o = gy.shape[:2]
@@ -113,7 +113,7 @@ class CudaConv(KernelBackend):
                 self._col2im(cols, gx[images], window, pixels, count * pixels)
         return gx
 
-    @on_kernels()
+    @on_kernels(float16=True)
     def conv2d_weight(self, gy, x, w_shape, stride, padding, dilation, groups):
         """Return the gradient with respect to w: gy (N, O, OH, OW), x (N, C, H, W) -> w_shape (O, C // G, KH, KW)."""
         n, o = gy.shape[:2]

@@ -17,11 +17,15 @@ from deepcore.backends.override import override
 from deepcore.kernels.cuda.compiler import CompilerMissing
 from deepcore.kernels.cuda.declare import FAMILIES
 
+WIDE = ("float32", "float64")
 LIMIT = 2**31 - 1  # kernels and cuBLAS count in int32
 
 
-def on_kernels(inplace: tuple[str, ...] = ()) -> Callable:
-    """As `override` for float32 and float64; falls back also above int32 sizes and where nothing can be compiled."""
+def on_kernels(inplace: tuple[str, ...] = (), float16: bool = False) -> Callable:
+    """As `override` for float32 and float64, and for float16 where that is said.
+
+    Falls back also above int32 sizes and where nothing can be compiled.
+    """
 
     def mark(function: Callable) -> Callable:
         reference = getattr(Backend, function.__name__)
@@ -36,7 +40,7 @@ def on_kernels(inplace: tuple[str, ...] = ()) -> Callable:
                 self.without_kernels(str(missing))
                 return reference(self, *args)
 
-        return override(dtypes=("float32", "float64"), inplace=inplace)(guarded)
+        return override(dtypes=("float16", *WIDE) if float16 else WIDE, inplace=inplace)(guarded)
 
     return mark
 

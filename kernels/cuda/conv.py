@@ -20,7 +20,7 @@ GEOMETRY = (
 )
 
 
-@kernel(f"x: T*, cols: T*, outside: T, {GEOMETRY}")
+@kernel(f"x: T*, cols: T*, outside: T, {GEOMETRY}", float16=True)
 def im2col(x, cols, outside, c, h, w, kh, kw, out_h, out_w, sh, sw, ph, pw, dh, dw, image_step, row_step):
     """cols[n, (c, j, i), (oh, ow)] = x[n, c, oh*sh - ph + j*dh, ow*sw - pw + i*dw], `outside` beyond the image."""
     plane = cuda.blockIdx.x
@@ -45,7 +45,7 @@ def im2col(x, cols, outside, c, h, w, kh, kw, out_h, out_w, sh, sw, ph, pw, dh, 
         pixel += cuda.gridDim.y * cuda.blockDim.x
 
 
-@kernel(f"cols: T*, x: T*, zero: T, {GEOMETRY}")
+@kernel(f"cols: T*, x: T*, zero: W, {GEOMETRY}", float16=True)
 def col2im(cols, x, zero, c, h, w, kh, kw, out_h, out_w, sh, sw, ph, pw, dh, dw, image_step, row_step):
     """x[n, c, row, col] = the sum of the columns that im2col filled from that pixel: a gather, always in one order."""
     plane = cuda.blockIdx.x

@@ -1,7 +1,8 @@
 """One declaration per CUDA kernel: its parameters, for the compiler, the launcher and the simulator.
 
 A kernel is a Python function in Numba's CUDA dialect over flat arrays. Its parameters are written once, like in C, and
-generic over ``T`` (float32 or float64)::
+generic over ``T`` (float32 or float64; float16 in kernels that say so) and ``W``, in which T is added up (float32 for
+float16, else T)::
 
     @kernel("x: T*, y: T*, n: i32")
     def double(x, y, n):
@@ -50,7 +51,7 @@ REGISTRY: dict[str, Kernel] = {}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: ``T`` is the kernel's floating type, ``*`` a pointer to a flat, C-contiguous buffer."""
+    """One parameter: ``T`` is the kernel's floating type, ``W`` at least float32, ``*`` points to a flat buffer."""
 
     name: str
     type: str
@@ -58,18 +59,24 @@ class Parameter:
 
     def dtype(self, real: np.dtype) -> np.dtype:
         """NumPy dtype of the value (or of what the pointer points to) where ``T`` is `real`."""
+        if self.type == "W":
+            return np.result_type(real, np.float32)
         return np.dtype(real) if self.type == "T" else SCALARS[self.type]
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A declared kernel. `fma=False`: a*b+c is two roundings; `float64=True`: computes in float64 by definition."""
+    """A declared kernel. `fma=False`: a*b+c is two roundings; `float64=True`: computes in float64 by definition.
+
+    `float16=True`: T may be float16 as well.
+    """
 
     name: str
     function: FunctionType
     parameters: tuple[Parameter, ...]
     fma: bool = True
     float64: bool = False
+    float16: bool = False
     max_threads: int = 256
     type_at: int = -1  # the first parameter T*, whose array's dtype is T; -1 where the kernel is not generic
     _source: list[str] = field(default_factory=list, repr=False)
@@ -88,7 +95,7 @@ class Kernel:
 
 
 def kernel(
-    parameters: str, *, fma: bool = True, float64: bool = False, max_threads: int = 256
+    parameters: str, *, fma: bool = True, float64: bool = False, float16: bool = False, max_threads: int = 256
 ) -> Callable[[FunctionType], Kernel]:
     """Declare a kernel, see this module's docstring. Raises ValueError where declaration and function disagree."""
 
@@ -100,7 +107,7 @@ def kernel(
         family = function.__module__.rpartition(".")[2]
         pointers = [p.type == "T" and p.pointer for p in parsed]
         type_at = pointers.index(True) if any(pointers) else -1
-        made = Kernel(f"{family}.{function.__name__}", function, parsed, fma, float64, max_threads, type_at)
+        made = Kernel(f"{family}.{function.__name__}", function, parsed, fma, float64, float16, max_threads, type_at)
         REGISTRY[made.name] = made
         return made
 
@@ -117,8 +124,8 @@ def all_kernels() -> list[Kernel]:
 def _parse(text: str, owner: str) -> Parameter:
     name, colon, kind = (part.strip() for part in text.partition(":"))
     base = kind.removesuffix("*").strip()
-    if not (colon and name.isidentifier() and (base == "T" or base in SCALARS)):
-        known = ", ".join(["T", *SCALARS])
+    if not (colon and name.isidentifier() and (base in ("T", "W") or base in SCALARS)):
+        known = ", ".join(["T", "W", *SCALARS])
         wanted = f"'name: type' or 'name: type*', type one of {known}"
         raise ValueError(f"kernel {owner}: cannot read parameter {text.strip()!r}; write {wanted}")
     return Parameter(name, base, kind.endswith("*"))

@@ -144,7 +144,7 @@ class SimulatorLauncher(SmallGeometry):
                 flat.append(_flat_view(kernel, parameter, arrays[i], real))
             else:
                 value = convert(args[i])
-                flat.append(value if parameter.type in ("T", "u64") else int(value))
+                flat.append(value if parameter.type in ("T", "W", "u64") else int(value))
         if kernel not in self.made:
             self.made[kernel] = self.jit(kernel.function)
         with np.errstate(all="ignore"):

@@ -14,8 +14,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 RAN: set[str] = set()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+NARROW = {kernel.name for kernel in all_kernels() if kernel.float16}
+RUNS = [(case, dtype) for case in CASES for dtype in ("float32", "float64")]
+RUNS += [(case, "float16") for case in CASES if case.kernels and set(case.kernels) <= NARROW]
+
+
+@pytest.mark.parametrize(("case", "dtype"), RUNS, ids=str)
 def test_case(case: KernelCase, dtype: str) -> None:
     """Values, shapes, dtypes; the expected kernels ran; nothing went over to the host."""
     launched = check(case, dtype, get_backend("simulator"), get_backend("numpy"))
