@@ -27,8 +27,8 @@ class autocast(contextlib.ContextDecorator):
 
     device_type: "cpu", "cuda", ... or one device, "cuda:1"; None means all of them. dtype: float16 or bfloat16; None
     is that of the context around, else float16 on CUDA and bfloat16 elsewhere. enabled=False switches it off inside
-    another one. A context manager and a decorator, for the current thread; parameters stay as they are, and
-    their casts are kept until the outermost context ends (cache_enabled). Call backward() outside of it: a
+    another one. A context manager and a decorator, for the current thread. Parameters stay as they are, and their casts
+    are kept until the outermost context ends (cache_enabled=False: made each time). Call backward() outside of it: a
     backward pass runs in the dtypes of the forward in any case.
 
     Raises DTypeError for another dtype, DeviceError for a device that is unknown or cannot be used here.
@@ -44,9 +44,10 @@ class autocast(contextlib.ContextDecorator):
     """
 
     def __init__(
-        self, device_type: str | None = None, dtype: Any = None, enabled: bool = True, cache_enabled: bool = True
+        self, device_type: str | None = None, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
-        self.device_type, self.enabled, self.cache_enabled = device_type, bool(enabled), bool(cache_enabled)
+        self.device_type, self.enabled = device_type, bool(enabled)
+        self.cache_enabled = True if cache_enabled is None else bool(cache_enabled)
         self.dtype = None if dtype is None else _half("autocast", dtype)
         if device_type is not None and self.enabled:
             get_backend(device_type)

@@ -85,6 +85,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ("nn\\.(RNN|LSTM|GRU)", "(only|order|default).*(proj_size|nonlinearity).*", "projections are not offered"),
     ("nn\\.Hardtanh", "only PyTorch has (min|max)_value=None", "deprecated in PyTorch"),
     ("nn\\.Parameter", "default data=Ellipsis, PyTorch None", "a parameter without values is not offered"),
+    ("optim\\.\\w+", "only deepcore has master_weights=False", "float32 copies of parameters in 16 bits"),
     ("optim\\.Adam", "only PyTorch has decoupled_weight_decay=False", "that is AdamW"),
     ("Tensor\\.backward", "only PyTorch has inputs=None|default retain_graph=False, PyTorch None", "None means False"),
     ("Tensor\\.(argsort|sort|nonzero)", "only deepcore has (stable|as_tuple)=False", _TEXT),
