@@ -76,13 +76,13 @@ class Optimizer:
                 loss = closure()
         for group in self.param_groups:
             for params in by_backend_and_dtype(group["params"]):
-                self._refresh_masters(params)
+                if self.master_weights:
+                    self._refresh_masters(params)
                 self._update(params, group)
                 for param in params:
                     param._bump_version()
-                    if self._has_master(param):
-                        param.array[...] = self.state[param]["master"].array
-                        self._rounded[param] = param._version
+                if self.master_weights:
+                    self._round_masters(params)
         self.steps_taken += 1
         return loss
 
@@ -106,12 +106,22 @@ class Optimizer:
                 if "master" not in state or self._rounded.get(param, param._version) != param._version:
                     state["master"] = wrap(param.array.astype(accumulator(param.dtype)), param.backend)
 
+    def _round_masters(self, params: list[Tensor]) -> None:
+        for param in params:
+            if self._has_master(param):
+                param.array[...] = self.state[param]["master"].array
+                self._rounded[param] = param._version
+
     def _weights(self, params: list[Tensor]) -> list[Any]:
         """The arrays that an update writes to: the masters where there are any."""
+        if not self.master_weights:
+            return [param.array for param in params]
         return [self.state[param]["master"].array if self._has_master(param) else param.array for param in params]
 
     def _gradients(self, params: list[Tensor]) -> list[Any]:
         """The gradients in the dtype of the weights."""
+        if not self.master_weights:
+            return [param.grad.array for param in params]  # type: ignore[union-attr]
         return [
             param.grad.array.astype(accumulator(param.dtype)) if self._has_master(param) else param.grad.array
             for param in params
