@@ -121,7 +121,7 @@ class Optimizer:
     def _gradients(self, params: list[Tensor]) -> list[Any]:
         """The gradients in the dtype of the weights."""
         if not self.master_weights:
-            return [param.grad.array for param in params]  # type: ignore[union-attr]
+            return [param.grad.array for param in params]
         return [
             param.grad.array.astype(accumulator(param.dtype)) if self._has_master(param) else param.grad.array
             for param in params
