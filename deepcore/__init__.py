@@ -59,7 +59,21 @@ from deepcore.tensor import Tensor
 from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
-    from deepcore import backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
+    from deepcore import (
+        backends,
+        cuda,
+        data,
+        distributions,
+        information,
+        layers,
+        linalg,
+        models,
+        nn,
+        onnx,
+        optim,
+        profiler,
+        train,
+    )
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
     from deepcore.inference import optimize_for_inference
@@ -80,6 +94,7 @@ __all__ = [
     "bfloat16",
     "bool",
     "compare",
+    "cuda",
     "data",
     "device",
     "distributions",
@@ -122,6 +137,7 @@ __all__ = [
     "onnx",
     "optim",
     "optimize_for_inference",
+    "profiler",
     "rand",
     "rand_like",
     "randint",
@@ -146,7 +162,7 @@ if not TYPE_CHECKING:
 # Loaded when first used, so that `import deepcore` stays quick.
 _LAZY = (
     *("backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
-    *("train", "viz"),
+    *("cuda", "profiler", "train", "viz"),
 )
 
 

@@ -22,6 +22,7 @@ REFERENCE = get_backend("numpy")
 RANDOM = {"philox", "uniform", "normal", "dropout"}  # in test_random_bits.py, bit by bit
 GAMMA = {"gamma_words", "standard_gamma"}  # in test_gamma_distributions.py
 PLUMBING = {"from_host", "to_host", "item", "is_array", "synchronize", "contiguous", "quiet", "shares_memory", "add_to"}
+PLUMBING |= {"mark", "seconds_between", "push_range", "pop_range", "memory", "free_cache", "block"}
 MARKS = {"max_pool2d_marked"}  # whose second result is the backend's own affair
 
 
