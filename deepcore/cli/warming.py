@@ -1,0 +1,115 @@
+"""What `deepcore warmup` does: a short training of each model on random data, so that every kernel it needs is on disk."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+import deepcore.kernels.cuda.compiler as cuda_compiler
+from deepcore import data, models
+from deepcore.autograd import no_grad
+from deepcore.backends import register
+from deepcore.creation import tensor
+from deepcore.errors import ConfigError, nearest
+from deepcore.kernels.cuda import cache
+from deepcore.train import device as devices
+from deepcore.train.config import TrainConfig
+from deepcore.train.trainer import Trainer
+
+# Of one image, and the dtype in which the data set comes.
+SHAPES = {"digits": ((1, 32, 32), "float32"), "mnist": ((1, 28, 28), "uint8"), "cifar10": ((3, 32, 32), "uint8")}
+
+
+class Count(NamedTuple):
+    """Kernels compiled and found on the disk, and the seconds that compiling took."""
+
+    compiled: int
+    found: int
+    seconds: float
+
+    def since(self, before: Count) -> Count:
+        """What came after `before`."""
+        return Count(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+def warmup_command(names: Sequence[str], device: str, arch: str | None, data_name: str, optimizer: str) -> None:
+    """Compile what a training of the named models needs (of all, where none is named), and say how much that was."""
+    names = list(dict.fromkeys(names)) or models.names()
+    for name in names:
+        if name not in models.names():
+            known = ", ".join(models.names())
+            raise ConfigError(f"unknown model {name!r}; there are {known}.{nearest(name, models.names())}")
+    name, target = _target(device, arch)
+    print(target, flush=True)
+    width = max(map(len, names))
+    total = Count(0, 0, 0.0)
+    for model in names:
+        before, started = _count(name), time.perf_counter()
+        run(TrainConfig.resolve({"model": model, "data": data_name, "optimizer": optimizer, "epochs": 1}), name)
+        count = _count(name).since(before)
+        total = Count(*(a + b for a, b in zip(total, count, strict=True)))
+        print(f"{model:<{width}}  {_said(count)}; {time.perf_counter() - started:.1f} s in all", flush=True)
+    if total.compiled:
+        print(f"{total.compiled} kernels compiled in {total.seconds:.1f} s, kept in {_place(name)}")
+    else:
+        print(f"nothing to do: all kernels are in {_place(name)}")
+
+
+def _target(device: str, arch: str | None) -> tuple[str, str]:
+    """The device that runs the training, and a line about it; "compiling" stands for a GPU that is not here."""
+    if arch is None:
+        return devices.choose(device)
+    if device not in ("auto", "cuda"):
+        raise ConfigError(f"--arch names a GPU; it does not fit --device {device}.")
+    match = re.fullmatch(r"(?:sm_)?(\d+)\.?(\d)", arch)
+    if match is None:
+        raise ConfigError(f"--arch: expected a compute capability such as sm_90 or 9.0; got {arch!r}.")
+    capability = int(match[1]), int(match[2])
+    from deepcore.backends.compiling import CompilingBackend
+
+    backend = CompilingBackend(capability)
+    register(backend.name, lambda: backend)
+    return backend.name, "compiling for sm_{}{} without running anything".format(*capability)
+
+
+def run(config: TrainConfig, device: str) -> None:
+    """Three steps of the training that the config describes, its evaluation, and a prediction, on random images."""
+    shape, dtype = SHAPES[config.data]
+    rng = np.random.default_rng(0)
+    sets = []
+    for count in (2 * config.batch_size + 1, config.batch_size + 1):
+        images = rng.random((count, *shape))
+        images = (images * 255).astype(dtype) if dtype == "uint8" else images.astype(dtype)
+        sets.append(data.ArrayDataset(images, np.arange(count) % 10, tuple("0123456789"), config.data))
+    trainer = Trainer(config, data.Splits(*sets), device)
+    trainer.train()
+    trainer.model.eval()
+    with no_grad():
+        trainer.model(trainer.normalize(tensor(sets[0].images[:1], device=device)))
+
+
+def _count(device: str) -> Count:
+    if device.startswith(("cuda", "compiling")):
+        tally = cuda_compiler.tally
+        return Count(tally.compiled, tally.found, tally.seconds)
+    if device == "numpy":
+        return Count(0, 0, 0.0)
+    from deepcore.kernels.cpu import compiler
+
+    return Count(compiler.notice.compiled, compiler.found_on_disk(), compiler.notice.seconds)
+
+
+def _said(count: Count) -> str:
+    if not count.compiled:
+        return f"nothing to compile, {count.found} kernels were on the disk" if count.found else "nothing to compile"
+    return f"{count.compiled} kernels compiled in {count.seconds:.1f} s, {count.found} were on the disk"
+
+
+def _place(device: str) -> str:
+    if device.startswith(("cuda", "compiling")):
+        return str(cache.cache_dir())
+    return "Numba's cache" if device != "numpy" else "NumPy, which compiles nothing"
