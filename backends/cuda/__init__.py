@@ -113,7 +113,7 @@ class CudaBackend(CudaFamilies):
         return found if found is not None and getattr(found, "available", True) else None
 
     def memory(self) -> MemoryUse:
-        """What CuPy's pool has given out and keeps, what is free on the GPU, and the GPU's memory or the pool's limit."""
+        """What the pool of CuPy gave out and keeps, what is free, and all that there is or that the pool may take."""
         self.activate()
         pool = self.cupy.get_default_memory_pool()
         live, held, limit = pool.used_bytes(), pool.total_bytes(), pool.get_limit()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
@@ -22,9 +23,9 @@ from deepcore.backends.base import MemoryUse
 from deepcore.devices import backend_for
 from deepcore.errors import OutOfMemoryError, describe, message
 
-# (class, function): the function gets all living objects of the class and yields (array, kind, what it is).
+# (class, function): the function gets all living objects of the class and yields (backend, array, kind, what it is).
 # The first name that an array gets is the one that counts, so the most telling come first.
-Named = tuple[Any, str, str]
+Named = tuple[Any, Any, str, str]
 NAMERS: list[tuple[type, Callable[[list[Any]], Iterable[Named]]]] = []
 LASTING = ("parameter", "gradient", "buffer", "optimizer")
 """Kinds that do not grow with the batch."""
@@ -64,8 +65,7 @@ class MemoryReport(NamedTuple):
         if self.use.free is not None and self.use.total is not None:
             parts.append(f"{size(self.use.free)} free of {size(self.use.total)}")
         lines = [f"memory of {self.device}: {', '.join(parts)}"]
-        for holding in self.holdings[:row_limit]:
-            lines.append(f"  {size(holding.bytes):>10}  {holding.shape} {holding.dtype}  {holding.what}")
+        lines += [f"  {size(h.bytes):>10}  {h.shape} {h.dtype}  {h.what}" for h in self.holdings[:row_limit]]
         rest = self.holdings[row_limit:]
         if rest:
             lines.append(f"  {size(sum(h.bytes for h in rest)):>10}  in {len(rest)} smaller ones")
@@ -78,14 +78,11 @@ def size(count: int) -> str:
     >>> size(512), size(3 * 2**20), size(5 * 2**40)
     ('512 B', '3.0 MiB', '5.0 TiB')
     """
-    if count < 1024:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    while value >= 1024 and len(units) > 1:
         value /= 1024
-        if value < 1024:
-            break
-    return f"{value:.1f} {unit}"
+        del units[0]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
 def report(backend: Any) -> MemoryReport:
@@ -131,10 +128,10 @@ def _moments(objects: dict[type, list[Any]]) -> int:
     return max((2 if "betas" in o or "rho" in o else int(bool(o.get("momentum"))) for o in options), default=0)
 
 
-def _named(backend: Any, objects: dict[type, list[Any]]) -> Iterator[Named]:
+def _named(backend: Any, objects: dict[type, list[Any]]) -> Iterator[tuple[Any, str, str]]:
     for kind, namer in NAMERS:
-        for array, group, what in namer(objects[kind]):
-            if backend.is_array(array):
+        for owner, array, group, what in namer(objects[kind]):
+            if owner is backend and backend.is_array(array):
                 yield array, group, what
 
 
@@ -143,16 +140,20 @@ def _of_tensors(tensors: list[Any]) -> Iterator[Named]:
         maker = getattr(tensor, "grad_fn", None)
         array = tensor.__dict__.get("array")
         if array is not None:
-            yield array, "tensor" if maker is None else "output", _place("output of ", maker)
+            yield tensor.backend, array, "tensor" if maker is None else "output", _place("output of ", maker)
         gradient = tensor.__dict__.get("grad")
         if gradient is not None:
-            yield gradient.array, "gradient", "a gradient"
+            yield gradient.backend, gradient.array, "gradient", "a gradient"
 
 
 def _of_functions(functions: list[Any]) -> Iterator[Named]:
+    for fn in functions:  # first what each op made, for another op may have saved it as an input
+        for array, role in zip(fn.saved, fn.roles, strict=False):
+            if role is not None and role[0] == "output":
+                yield fn.backend, array, "saved", _place("output of ", fn)
     for fn in functions:
         for array in (*fn.saved, *(getattr(fn, name, None) for name in fn.intermediates)):
-            yield array, "saved", _place("saved for backward by ", fn)
+            yield fn.backend, array, "saved", _place("saved for backward by ", fn)
 
 
 def _place(what: str, fn: Any) -> str:
@@ -240,9 +241,8 @@ def requested_bytes(error: MemoryError) -> int | None:
     shape, dtype = getattr(error, "shape", None), getattr(error, "dtype", None)
     if shape is not None and dtype is not None:
         return int(np.prod([int(n) for n in np.atleast_1d(shape)], dtype=object)) * np.dtype(dtype).itemsize
-    words = str(error).replace(",", "").split()
-    numbers = [int(a) for a, b in zip(words, words[1:], strict=False) if a.isdigit() and b.strip(".()") == "bytes"]
-    return numbers[0] if numbers else None
+    told = re.search(r"([\d,]+) bytes", str(error))
+    return int(told[1].replace(",", "")) if told else None
 
 
 def _advice(state: MemoryReport, arrays: list[Any], wanted: int | None) -> str:

@@ -66,9 +66,7 @@ def of_training(config: TrainConfig, how: Options, say: Callable[[str], None]) -
     watch = _Watch(how)
     trainer.callbacks = [*trainer.callbacks, watch]
     trainer.loader = _Loading(trainer.loader)  # type: ignore[assignment]
-    say(
-        f"{config.model} on {config.data}, batch {config.batch_size}: {how.steps} steps after {how.warmup} that are not timed"
-    )
+    say(f"{config.model} on {config.data}, batch {config.batch_size}: {how.steps} steps after {how.warmup} not timed")
     with watch.around():
         trainer.train(lambda: watch.done)
     return watch.profile
@@ -142,7 +140,7 @@ def of_workload(name: str, device: str, batch_size: int | None, how: Options, sa
     framework = Device(device)
     framework.start(0)
     training = Training(framework, {"workload": name, "batch": batch, "extent": work.extent}, 0, draw(name, 0))
-    say(f"workload {name} ({work.about}), batch {batch}: {how.steps} steps after {how.warmup} that are not timed")
+    say(f"workload {name} ({work.about}), batch {batch}: {how.steps} steps after {how.warmup} not timed")
     for _ in range(how.warmup):
         training.step()
     with profile(record_shapes=how.shapes) as found:

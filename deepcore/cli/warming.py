@@ -1,4 +1,4 @@
-"""What `deepcore warmup` does: a short training of each model on random data, so that every kernel it needs is on disk."""
+"""What `deepcore warmup` does: a short training of each model on random data, which compiles all that it needs."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from deepcore.autograd.memory import NAMERS
+from deepcore.autograd import memory
 from deepcore.autograd.mode import state
 from deepcore.autograd.observer import module_call
 from deepcore.errors import ConfigError
@@ -370,7 +370,7 @@ def bracket(name: str, extra: list[str], children: list[str]) -> str:
     return f"{name}(\n  {lines}\n)"
 
 
-def _memory_names(modules: list[Any]) -> Iterator[tuple[Any, str, str]]:
+def _memory_names(modules: list[Any]) -> Iterator[memory.Named]:
     """The arrays of all modules, for a report on memory."""
     inner = {id(child) for module in modules for child in module.__dict__.get("_modules", {}).values()}
     for root in modules:
@@ -378,11 +378,11 @@ def _memory_names(modules: list[Any]) -> Iterator[tuple[Any, str, str]]:
             continue
         title = type(root).__name__
         for name, param in root.named_parameters():
-            yield param.array, "parameter", f"parameter {title}.{name}"
+            yield param.backend, param.array, "parameter", f"parameter {title}.{name}"
             if param.grad is not None:
-                yield param.grad.array, "gradient", f"gradient of {title}.{name}"
+                yield param.grad.backend, param.grad.array, "gradient", f"gradient of {title}.{name}"
         for name, buffer in root.named_buffers():
-            yield buffer.array, "buffer", f"buffer {title}.{name}"
+            yield buffer.backend, buffer.array, "buffer", f"buffer {title}.{name}"
 
 
-NAMERS.insert(0, (Module, _memory_names))
+memory.NAMERS.insert(0, (Module, _memory_names))

@@ -226,13 +226,13 @@ def check_range(owner: str, name: str, value: Any, low: float = 0.0, below: floa
         raise ConfigError(f"{owner}: expected {limit}; got {value!r}")
 
 
-def _memory_names(optimizers: list[Any]) -> Iterator[tuple[Any, str, str]]:
+def _memory_names(optimizers: list[Any]) -> Iterator[memory.Named]:
     """The arrays of all optimizers' state, for a report on memory."""
     for optimizer in optimizers:
         for param, state in optimizer.state.items():
             for key, value in state.items():
                 if isinstance(value, Tensor):
-                    yield value.array, "optimizer", f"{key} {tuple(param.shape)} of {optimizer._name}"
+                    yield value.backend, value.array, "optimizer", f"{key} {tuple(param.shape)} of {optimizer._name}"
 
 
 memory.NAMERS.insert(0, (Optimizer, _memory_names))
