@@ -11,10 +11,8 @@ import numpy as np
 
 import deepcore.kernels.cuda.compiler as cuda_compiler
 from deepcore import data, models
-from deepcore.autograd import no_grad
 from deepcore.backends import register
-from deepcore.creation import tensor
-from deepcore.errors import ConfigError, nearest
+from deepcore.errors import ConfigError, DeviceError
 from deepcore.kernels.cuda import cache
 from deepcore.train import device as devices
 from deepcore.train.config import TrainConfig
@@ -39,20 +37,19 @@ class Count(NamedTuple):
 def warmup_command(names: Sequence[str], device: str, arch: str | None, data_name: str, optimizer: str) -> None:
     """Compile what a training of the named models needs (of all, where none is named), and say how much that was."""
     names = list(dict.fromkeys(names)) or models.names()
-    for name in names:
-        if name not in models.names():
-            known = ", ".join(models.names())
-            raise ConfigError(f"unknown model {name!r}; there are {known}.{nearest(name, models.names())}")
+    configs = [
+        TrainConfig.resolve({"model": name, "data": data_name, "optimizer": optimizer, "epochs": 1}) for name in names
+    ]
     name, target = _target(device, arch)
     print(target, flush=True)
     width = max(map(len, names))
     total = Count(0, 0, 0.0)
-    for model in names:
+    for config in configs:
         before, started = _count(name), time.perf_counter()
-        run(TrainConfig.resolve({"model": model, "data": data_name, "optimizer": optimizer, "epochs": 1}), name)
+        run(config, name)
         count = _count(name).since(before)
         total = Count(*(a + b for a, b in zip(total, count, strict=True)))
-        print(f"{model:<{width}}  {_said(count)}; {time.perf_counter() - started:.1f} s in all", flush=True)
+        print(f"{config.model:<{width}}  {_said(count)}; {time.perf_counter() - started:.1f} s in all", flush=True)
     if total.compiled:
         print(f"{total.compiled} kernels compiled in {total.seconds:.1f} s, kept in {_place(name)}")
     else:
@@ -62,7 +59,12 @@ def warmup_command(names: Sequence[str], device: str, arch: str | None, data_nam
 def _target(device: str, arch: str | None) -> tuple[str, str]:
     """The device that runs the training, and a line about it; "compiling" stands for a GPU that is not here."""
     if arch is None:
-        return devices.choose(device)
+        try:
+            return devices.choose(device)
+        except DeviceError as error:
+            if not device.startswith("cuda"):
+                raise
+            raise DeviceError(f"{error} Without a GPU, --arch sm_90 compiles for one of another machine.") from error
     if device not in ("auto", "cuda"):
         raise ConfigError(f"--arch names a GPU; it does not fit --device {device}.")
     match = re.fullmatch(r"(?:sm_)?(\d+)\.?(\d)", arch)
@@ -77,7 +79,10 @@ def _target(device: str, arch: str | None) -> tuple[str, str]:
 
 
 def run(config: TrainConfig, device: str) -> None:
-    """Three steps of the training that the config describes, its evaluation, and a prediction, on random images."""
+    """Three steps of the training that the config describes and its evaluation, on random images.
+
+    The last batch of each has one image: kernels are chosen by the sizes, and a prediction is often one of one image.
+    """
     shape, dtype = SHAPES[config.data]
     rng = np.random.default_rng(0)
     sets = []
@@ -85,11 +90,7 @@ def run(config: TrainConfig, device: str) -> None:
         images = rng.random((count, *shape))
         images = (images * 255).astype(dtype) if dtype == "uint8" else images.astype(dtype)
         sets.append(data.ArrayDataset(images, np.arange(count) % 10, tuple("0123456789"), config.data))
-    trainer = Trainer(config, data.Splits(*sets), device)
-    trainer.train()
-    trainer.model.eval()
-    with no_grad():
-        trainer.model(trainer.normalize(tensor(sets[0].images[:1], device=device)))
+    Trainer(config, data.Splits(*sets), device).train()
 
 
 def _count(device: str) -> Count:
