@@ -31,7 +31,7 @@ class Count(NamedTuple):
 
     def since(self, before: Count) -> Count:
         """What came after `before`."""
-        return Count(*(now - then for now, then in zip(self, before, strict=True)))
+        return Count(self.compiled - before.compiled, self.found - before.found, self.seconds - before.seconds)
 
 
 def warmup_command(names: Sequence[str], device: str, arch: str | None, data_name: str, optimizer: str) -> None:
@@ -43,13 +43,13 @@ def warmup_command(names: Sequence[str], device: str, arch: str | None, data_nam
     name, target = _target(device, arch)
     print(target, flush=True)
     width = max(map(len, names))
-    total = Count(0, 0, 0.0)
+    start = _count(name)
     for config in configs:
         before, started = _count(name), time.perf_counter()
         run(config, name)
         count = _count(name).since(before)
-        total = Count(*(a + b for a, b in zip(total, count, strict=True)))
         print(f"{config.model:<{width}}  {_said(count)}; {time.perf_counter() - started:.1f} s in all", flush=True)
+    total = _count(name).since(start)
     if total.compiled:
         print(f"{total.compiled} kernels compiled in {total.seconds:.1f} s, kept in {_place(name)}")
     else:

@@ -31,7 +31,7 @@ def trace(spans: list[Span], origin: int, thread: str) -> dict[str, Any]:
     events = _names(host, "host", thread, 0)
     for i, device in enumerate(devices):
         events += _names(DEVICES_FROM + i, device, "current stream", i + 1)
-    arrows = {}
+    arrows: dict[int, int] = {}
     for span in spans:
         started = (span.start - origin) / 1000
         event = {
