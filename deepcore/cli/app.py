@@ -338,9 +338,7 @@ def warmup(
         str | None,
         typer.Option(metavar="SM", help="Compile CUDA kernels for this GPU, such as sm_90, which need not be here."),
     ] = None,
-    data: Annotated[
-        str, typer.Option(help="The shapes of digits, mnist or cifar10; its files are not read.")
-    ] = "digits",
+    data: Annotated[str, typer.Option(help="The data set whose shapes are meant; its files are not read.")] = "digits",
     optimizer: Annotated[str, typer.Option(help="adam, adamw or sgd.")] = "adam",
     debug: Debug = False,
 ) -> None:

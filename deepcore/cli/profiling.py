@@ -14,8 +14,10 @@ from deepcore import data
 from deepcore.errors import ConfigError, nearest
 from deepcore.profiler import profile, record_function
 from deepcore.train import device as devices
+from deepcore.train.callbacks import Callback
 from deepcore.train.config import TrainConfig, from_command_line, read_toml
-from deepcore.train.trainer import Callback, Trainer
+from deepcore.train.recipe import ImageTrainer
+from deepcore.train.trainer import Trainer
 
 
 class Options(NamedTuple):
@@ -62,10 +64,12 @@ def of_training(config: TrainConfig, how: Options, say: Callable[[str], None]) -
     say(line)
     splits = data.load(config.data, log=say)
     # As many epochs as it takes: a small set ends before the steps do, and then its evaluation is profiled too.
-    trainer = Trainer(replace(config, device=name, epochs=max(config.epochs, how.warmup + how.steps)), splits, name)
+    trainer = ImageTrainer(
+        replace(config, device=name, epochs=max(config.epochs, how.warmup + how.steps)), splits, name
+    )
     watch = _Watch(how)
-    trainer.callbacks = [*trainer.callbacks, watch]
-    trainer.loader = _Loading(trainer.loader)  # type: ignore[assignment]
+    trainer.use([watch])
+    trainer.train_loader = _Loading(trainer.train_loader)
     say(f"{config.model} on {config.data}, batch {config.batch_size}: {how.steps} steps after {how.warmup} not timed")
     with watch.around():
         trainer.train(lambda: watch.done)

@@ -16,10 +16,17 @@ from deepcore.errors import ConfigError, DeviceError
 from deepcore.kernels.cuda import cache
 from deepcore.train import device as devices
 from deepcore.train.config import TrainConfig
-from deepcore.train.trainer import Trainer
+from deepcore.train.recipe import ImageTrainer
 
-# Of one image, and the dtype in which the data set comes.
-SHAPES = {"digits": ((1, 32, 32), "float32"), "mnist": ((1, 28, 28), "uint8"), "cifar10": ((3, 32, 32), "uint8")}
+# Of one image, its dtype in the data set, and how many classes there are.
+SHAPES = {
+    "cifar10": ((3, 32, 32), "uint8", 10),
+    "cifar100": ((3, 32, 32), "uint8", 100),
+    "digits": ((1, 32, 32), "float32", 10),
+    "fashion-mnist": ((1, 28, 28), "uint8", 10),
+    "kmnist": ((1, 28, 28), "uint8", 10),
+    "mnist": ((1, 28, 28), "uint8", 10),
+}
 
 
 class Count(NamedTuple):
@@ -83,14 +90,14 @@ def run(config: TrainConfig, device: str) -> None:
 
     The last batch of each has one image: kernels are chosen by the sizes, and a prediction is often one of one image.
     """
-    shape, dtype = SHAPES[config.data]
+    shape, dtype, classes = SHAPES[config.data]
     rng = np.random.default_rng(0)
     sets = []
     for count in (2 * config.batch_size + 1, config.batch_size + 1):
         images = rng.random((count, *shape))
         images = (images * 255).astype(dtype) if dtype == "uint8" else images.astype(dtype)
-        sets.append(data.ArrayDataset(images, np.arange(count) % 10, tuple("0123456789"), config.data))
-    Trainer(config, data.Splits(*sets), device).train()
+        sets.append(data.ArrayDataset(images, np.arange(count) % classes, tuple(map(str, range(classes))), config.data))
+    ImageTrainer(config, data.Splits(*sets), device).train()
 
 
 def _count(device: str) -> Count:
