@@ -23,6 +23,10 @@ class DeviceError(DeepcoreError, RuntimeError):
     """A device is unknown, missing, or two arrays live on different ones."""
 
 
+class OutOfMemoryError(DeepcoreError, MemoryError):
+    """A device has no room for an array; the message holds what is in its memory, and what would fit."""
+
+
 def message(op: str, expected: str, got: str, hint: str | None = None) -> str:
     """Word an error as `op: expected ...; got .... Hint: ...`.
 

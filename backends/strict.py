@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy
 
-from deepcore.backends.base import Backend
+from deepcore.backends import strict_memory
+from deepcore.backends.base import Backend, MemoryUse
 from deepcore.backends.errors import DeviceError, message
 
 TO_HOST = "backend.item(array) copies one number to the host, backend.to_host(array) all of it"
@@ -90,6 +91,8 @@ class StrictArray:
     __array_ufunc__ = None  # ndarray + StrictArray comes to our __radd__, which refuses it
 
     def __init__(self, host: numpy.ndarray) -> None:
+        if strict_memory.current is not None:
+            strict_memory.current.add(host)
         self._host = host
 
     def __getattr__(self, name: str) -> Any:
@@ -274,3 +277,20 @@ class StrictBackend(Backend):
             raise refuse("to_host", array, "the array is on the host already")
         self.transfers["to_host"] += 1
         return array._host.copy()
+
+    def memory(self) -> MemoryUse:
+        """What is counted inside `strict_memory.memory_limit`; outside of it nothing is."""
+        counted = strict_memory.current
+        if counted is None:
+            return MemoryUse(None, None, None, None)
+        free = counted.limit - counted.live - counted.cached
+        return MemoryUse(counted.live, counted.cached, free, counted.limit)
+
+    def free_cache(self) -> None:
+        """Give back the bytes of arrays that are gone."""
+        if strict_memory.current is not None:
+            strict_memory.current.kept.clear()
+
+    def block(self, array) -> tuple[Any, int]:
+        """Return (key, bytes) of the memory that an array keeps alive."""
+        return super().block(array._host)

@@ -65,7 +65,22 @@ from deepcore.tensor import Tensor
 from deepcore.tensor.dlpack import from_dlpack
 
 if TYPE_CHECKING:
-    from deepcore import amp, backends, data, distributions, information, layers, linalg, models, nn, onnx, optim, train
+    from deepcore import (
+        amp,
+        backends,
+        cuda,
+        data,
+        distributions,
+        information,
+        layers,
+        linalg,
+        models,
+        nn,
+        onnx,
+        optim,
+        profiler,
+        train,
+    )
     from deepcore.amp import autocast
     from deepcore.dtypes import bfloat16
     from deepcore.gradient import numerical_gradient
@@ -89,6 +104,7 @@ __all__ = [
     "bfloat16",
     "bool",
     "compare",
+    "cuda",
     "data",
     "device",
     "distributions",
@@ -132,6 +148,7 @@ __all__ = [
     "onnx",
     "optim",
     "optimize_for_inference",
+    "profiler",
     "rand",
     "rand_like",
     "randint",
@@ -157,7 +174,7 @@ if not TYPE_CHECKING:
 # Loaded when first used, so that `import deepcore` stays quick.
 _LAZY = (
     *("amp", "backends", "data", "distributions", "information", "layers", "linalg", "models", "nn", "onnx", "optim"),
-    *("train", "viz"),
+    *("cuda", "profiler", "train", "viz"),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepcore import dtypes, random
+from deepcore.autograd.memory import allocates
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.devices import backend_for
 from deepcore.errors import ArgumentError, ConfigError, DTypeError, ShapeError, got, message
@@ -25,6 +26,7 @@ def _floating(dtype: Any) -> np.dtype:
     return dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
 
 
+@allocates()
 def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: numbers, nested sequences, NumPy arrays, tensors.
 
@@ -76,6 +78,7 @@ def _holds_tensors(data: Any) -> bool:
     return any(isinstance(d, Variable) for d in data)
 
 
+@allocates()
 def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """As `tensor`, without a copy where the data already lies on the device in the dtype."""
     if isinstance(data, Tensor):
@@ -103,24 +106,28 @@ def _shape(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
+@allocates()
 def zeros(*size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Filled with 0: zeros(2, 3) or zeros((2, 3))."""
     backend = backend_for(device)
     return _finish(backend.xp.zeros(_shape("zeros", size), dtype=_floating(dtype)), backend, requires_grad)
 
 
+@allocates()
 def ones(*size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Filled with 1."""
     backend = backend_for(device)
     return _finish(backend.xp.ones(_shape("ones", size), dtype=_floating(dtype)), backend, requires_grad)
 
 
+@allocates()
 def empty(*size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Not filled: any values."""
     backend = backend_for(device)
     return _finish(backend.xp.empty(_shape("empty", size), dtype=_floating(dtype)), backend, requires_grad)
 
 
+@allocates()
 def full(
     size: Any, fill_value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -153,6 +160,7 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool
     return full(x.shape, fill_value, dtype or x.dtype, x.backend.device, requires_grad)
 
 
+@allocates()
 def arange(
     start: Any,
     end: Any = None,
@@ -177,6 +185,7 @@ def arange(
     return _finish(backend.from_host(np.arange(start, end, step).astype(dtype)), backend, requires_grad)
 
 
+@allocates()
 def linspace(
     start: float, end: float, steps: int, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -186,6 +195,7 @@ def linspace(
     return _finish(backend.from_host(host), backend, requires_grad)
 
 
+@allocates()
 def eye(
     n: int, m: int | None = None, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -194,6 +204,7 @@ def eye(
     return _finish(backend.xp.eye(n, m, dtype=_floating(dtype)), backend, requires_grad)
 
 
+@allocates(repeats=False)
 def rand(
     *size: Any,
     generator: random.Generator | None = None,
@@ -207,6 +218,7 @@ def rand(
     return _finish(_random(stream.uniform, "rand", _shape("rand", size), dtype, backend), backend, requires_grad)
 
 
+@allocates(repeats=False)
 def randn(
     *size: Any,
     generator: random.Generator | None = None,
@@ -227,6 +239,7 @@ def _random(draw: Any, op: str, shape: tuple[int, ...], dtype: Any, backend: Any
     return draw(shape, dtype, backend)
 
 
+@allocates(repeats=False)
 def randint(
     low: int,
     high: Any = None,
@@ -246,6 +259,7 @@ def randint(
     return cast(wrap(array, backend), dtypes.int64 if dtype is None else dtypes.as_dtype(dtype))
 
 
+@allocates(repeats=False)
 def randperm(n: int, generator: random.Generator | None = None, device: str | None = None) -> Tensor:
     """A random order of 0 .. n - 1, int64."""
     backend = backend_for(device)

@@ -10,11 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from deepcore.backends.errors import ArgumentError, DeepcoreError, DeviceError, DTypeError, ShapeError, message
+from deepcore.backends.errors import (
+    ArgumentError,
+    DeepcoreError,
+    DeviceError,
+    DTypeError,
+    OutOfMemoryError,
+    ShapeError,
+    message,
+)
 
 
 class GraphError(DeepcoreError, RuntimeError):
     """The recorded graph cannot do what was asked: a second backward, a changed saved array, a NaN in anomaly mode."""
+
+
+class OpError(DeepcoreError, RuntimeError):
+    """An op failed in the middle of its work, for a reason that is not deepcore's; named under DEEPCORE_DEBUG=1."""
 
 
 class IndexRangeError(DeepcoreError, IndexError):
@@ -69,6 +81,8 @@ __all__ = [
     "GraphError",
     "IndexRangeError",
     "LinAlgError",
+    "OpError",
+    "OutOfMemoryError",
     "RunError",
     "ShapeError",
     "describe",

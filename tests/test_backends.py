@@ -23,6 +23,7 @@ RANDOM = {"philox", "uniform", "normal", "dropout"}  # in test_random_bits.py, b
 SCALING = {"unscale", "update_scale"}  # in test_grad_scaler.py
 GAMMA = {"gamma_words", "standard_gamma"}  # in test_gamma_distributions.py
 PLUMBING = {"from_host", "to_host", "item", "is_array", "synchronize", "contiguous", "quiet", "shares_memory", "add_to"}
+PLUMBING |= {"mark", "seconds_between", "push_range", "pop_range", "memory", "free_cache", "block"}
 MARKS = {"max_pool2d_marked"}  # whose second result is the backend's own affair
 
 

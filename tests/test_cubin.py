@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcore.kernels.cuda import cache, compiler
+from deepcore.kernels.cuda import cache, compiler, declare
 from deepcore.kernels.cuda.compiler import CompilerMissing, Cubin, compile_kernel
 from deepcore.kernels.cuda.declare import Kernel, all_kernels, kernel
 
@@ -101,8 +101,6 @@ if PROBLEM is None:
 
 def declared(function, **options) -> Kernel:
     """A kernel outside of deepcore's registry."""
-    from deepcore.kernels.cuda import declare
-
     before = dict(declare.REGISTRY)
     try:
         return kernel("x: T*, y: T*, n: i32", **options)(function)
@@ -162,6 +160,12 @@ def test_the_source_of_a_kernel_holds_its_helpers_and_constants() -> None:
 # --- the cache on disk ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is like a new process: what is said once a process has not been said."""
+    monkeypatch.setattr(cache, "_SAID", set())
+
+
 @pytest.fixture
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DEEPCORE_CACHE_DIR", str(tmp_path))
@@ -202,6 +206,86 @@ def test_a_damaged_file_is_compiled_again(cache_folder: Path, compilations: list
     assert compile_kernel(one, np.dtype("float32"), (9, 0)) == first
     assert file.read_bytes() == whole
     assert len(compilations) == 3
+
+
+def test_a_damaged_file_is_said_once(cache_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in ("one", "two"):
+        assert cache.store(name, {"entry": "f"}, b"code")
+        (cache_folder / name).write_bytes(b"rubbish")
+        assert cache.load(name) is None
+    assert capsys.readouterr().err == f"deepcore: {cache_folder / 'one'} is damaged; the kernel is compiled again\n"
+    assert cache.load("absent") is None  # as usual, and nothing to say
+
+
+def test_every_part_of_the_key_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source, signature, options, dtype, capability and the tools' versions: where one changes it is another file."""
+    float32, sm = np.dtype("float32"), (9, 0)
+    one = declared(fused)
+    names = [
+        compiler._cache_name(one, float32, sm),
+        compiler._cache_name(declared(literal), float32, sm),
+        compiler._cache_name(declared(fused, fma=False), float32, sm),
+        compiler._cache_name(declared(fused, max_threads=128), float32, sm),
+        compiler._cache_name(one, np.dtype("float64"), sm),
+        compiler._cache_name(one, float32, (8, 0)),
+    ]
+    other = declared(fused)
+    other._source.append(other.source.replace("x[i] * x[i]", "x[i] * 2"))
+    del other._source[0]
+    names.append(compiler._cache_name(other, float32, sm))
+    wider = declared(fused)
+    object.__setattr__(wider, "parameters", (*wider.parameters[:2], kernel_parameter("n", "i64")))
+    names.append(compiler._cache_name(wider, float32, sm))
+    monkeypatch.setattr(compiler, "_tools", lambda: ("3.11.7", "numba-cuda=0.30.5"))
+    names.append(compiler._cache_name(one, float32, sm))
+    assert len(set(names)) == len(names)
+    assert names[-1] == compiler._cache_name(declared(fused), float32, sm)  # and nothing else does
+
+
+def kernel_parameter(name: str, kind: str) -> declare.Parameter:
+    return declare.Parameter(name, kind, False)
+
+
+def test_what_keeps_kernels_from_being_kept_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DEEPCORE_CACHE_DIR", str(tmp_path / "file"))
+    for _ in range(2):
+        assert cache.store("name", {"entry": "f"}, b"code") is False
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"deepcore: compiled CUDA kernels are not kept ({tmp_path}")
+    assert said.endswith("; DEEPCORE_CACHE_DIR names another folder\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder")
+def test_a_read_only_folder_is_read(cache_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cache.store("name", {"entry": "f"}, b"code")
+    cache_folder.chmod(0o500)
+    try:
+        assert cache.load("name") == ({"entry": "f"}, b"code")
+        assert cache.store("other", {"entry": "f"}, b"code") is False
+    finally:
+        cache_folder.chmod(0o700)
+    assert "Permission denied" in capsys.readouterr().err
+
+
+@needs_compiler
+def test_several_processes_compile_one_kernel_at_once(cache_folder: Path) -> None:
+    """Each gets machine code that is whole, and one file is left."""
+    code = (
+        "import numpy as np\n"
+        "from deepcore.kernels.cuda.compiler import compile_kernel, tally\n"
+        "from deepcore.kernels.cuda.declare import all_kernels\n"
+        "one = next(k for k in all_kernels() if k.name == 'activation.bias_relu')\n"
+        "assert compile_kernel(one, np.dtype('float32'), (9, 0)).code[:4] == b'\\x7fELF'\n"
+        "assert compile_kernel(one, np.dtype('float32'), (9, 0)).registers > 0\n"
+        "assert (tally.compiled + tally.found, tally.found >= 1) == (2, True)\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in running] == [0] * 3
+    assert len(list(cache_folder.iterdir())) == 1
 
 
 @needs_compiler

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions", "functional", "linalg"),
     ("tensor", "creation", "printing"),
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
-    ("data", "inference", "onnx", "optim", "models", "summaries"),
+    ("data", "inference", "onnx", "optim", "models", "summaries", "cuda", "profiler"),
     ("amp",),
     ("train",),
     ("viz",),

@@ -12,6 +12,7 @@ from deepcore.backends.base.attention import Attention
 from deepcore.backends.base.conv import Conv
 from deepcore.backends.base.ctc import Ctc
 from deepcore.backends.base.detection import Detection
+from deepcore.backends.base.device import Device, MemoryUse
 from deepcore.backends.base.elementwise import Elementwise
 from deepcore.backends.base.gamma import Gamma
 from deepcore.backends.base.gates import Gates
@@ -27,9 +28,12 @@ from deepcore.backends.base.special import Special
 from deepcore.backends.base.vision import Vision
 from deepcore.backends.override import install
 
+__all__ = ["Backend", "MemoryUse"]
+
 
 class Backend(
     Array,
+    Device,
     Elementwise,
     Conv,
     Pool,

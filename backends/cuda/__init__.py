@@ -5,9 +5,11 @@ Importing this file needs neither CuPy nor a GPU; `CudaBackend()` says what is m
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
+from deepcore.backends.base import MemoryUse
 from deepcore.backends.cuda.families import CudaFamilies
 from deepcore.backends.errors import DeviceError, message
 from deepcore.kernels.cuda.diagnose import Facts, Gpu, diagnose
@@ -37,6 +39,7 @@ class CudaBackend(CudaFamilies):
     """
 
     name = "cuda"
+    queued = True
     xp: Any = _Namespace()
 
     def __init__(self, index: int = 0) -> None:
@@ -81,3 +84,45 @@ class CudaBackend(CudaFamilies):
     def synchronize(self) -> None:
         """Wait for all work on this GPU, whatever its stream."""
         self.cupy.cuda.Device(self.index).synchronize()
+
+    def mark(self):
+        """An event in the current stream."""
+        self.activate()
+        event = self.cupy.cuda.Event()
+        event.record()
+        return event
+
+    def seconds_between(self, start, end) -> float:
+        """Time between two events that the device has passed; to half a microsecond."""
+        return self.cupy.cuda.get_elapsed_time(start, end) / 1000
+
+    def push_range(self, name: str) -> None:
+        """An NVTX range, which Nsight Systems shows."""
+        if self.nvtx is not None:
+            self.nvtx.RangePush(name)
+
+    def pop_range(self) -> None:
+        """End the NVTX range that was begun last."""
+        if self.nvtx is not None:
+            self.nvtx.RangePop()
+
+    @functools.cached_property
+    def nvtx(self) -> Any:
+        """CuPy's binding of NVTX, or None where CuPy was built without it."""
+        found = getattr(self.cupy.cuda, "nvtx", None)
+        return found if found is not None and getattr(found, "available", True) else None
+
+    def memory(self) -> MemoryUse:
+        """What the pool of CuPy gave out and keeps, what is free, and all that there is or that the pool may take."""
+        self.activate()
+        pool = self.cupy.get_default_memory_pool()
+        live, held, limit = pool.used_bytes(), pool.total_bytes(), pool.get_limit()
+        free, total = self.cupy.cuda.runtime.memGetInfo()
+        if limit:
+            free, total = min(free, max(0, limit - held)), min(total, limit)
+        return MemoryUse(live, held - live, free, total)
+
+    def free_cache(self) -> None:
+        """Give the blocks that CuPy's pool keeps back to the driver."""
+        self.activate()
+        self.cupy.get_default_memory_pool().free_all_blocks()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from deepcore.autograd import engine
+from deepcore.autograd import debug, engine
 from deepcore.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from deepcore.autograd.function import Function
 from deepcore.autograd.mode import array_scope, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -54,6 +54,9 @@ def grad(
     ys = engine.as_list(outputs)
     grads = [None] * len(ys) if grad_outputs is None else _grads(grad_outputs)
     return engine.differentiate(ys, engine.as_list(inputs), grads, retain_graph, create_graph, allow_unused)
+
+
+debug.install(debug.from_environment())
 
 
 def _grads(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from deepcore.autograd import anomaly
 from deepcore.autograd.function import Function
-from deepcore.autograd.mode import enable_grad, no_grad, state
+from deepcore.autograd.mode import altered, enable_grad, no_grad, state
 from deepcore.autograd.precision import as_recorded
 from deepcore.autograd.variable import Variable, wrap
 from deepcore.errors import ArgumentError, GraphError, ShapeError, got, message
@@ -148,7 +148,7 @@ class _Pass:
 
     def _run_backward(self, fn: Function, grads: list[Any]) -> None:
         fn.check_saved()
-        if fn.takes_part and fn.metas[0][0] and not (self.create_graph or state.observer or state.anomaly):
+        if fn.takes_part and fn.metas[0][0] and not (self.create_graph or altered() or state.anomaly):
             part = _Part(fn, grads[0])
             if part.dtype == grads[0].dtype:
                 self.send(fn.edges[0], part)  # type: ignore[arg-type]
@@ -160,7 +160,10 @@ class _Pass:
             fn.free()  # before a gradient is added to another, which may need memory
         for i, edge in enumerate(fn.edges):
             if edge is not None and i < len(results) and results[i] is not None:
-                self.send(edge, _fit(fn, i, results[i]))
+                try:
+                    self.send(edge, _fit(fn, i, results[i]))
+                except MemoryError as error:  # before anything was changed
+                    _again(error, fn.backend, lambda e=edge, i=i: self.send(e, _fit(fn, i, results[i])))
 
     def _differentiate(self, fn: Function, grads: list[Any]) -> tuple[Any, ...]:
         if not self.create_graph:
@@ -318,12 +321,22 @@ def backward(
             leaf, total = leaves.pop()
             value = total.result(leaf.backend)
             del total
-            _accumulate(leaf, value, create_graph)
+            try:
+                _accumulate(leaf, value, create_graph)
+            except MemoryError as error:
+                _again(error, leaf.backend, lambda leaf=leaf, value=value: _accumulate(leaf, value, create_graph))
 
 
 def _quiet(outputs: Sequence[Variable]) -> Any:
     """The backend's context without floating-point warnings, entered once for the whole pass."""
     return outputs[0].backend.quiet() if outputs else contextlib.nullcontext()
+
+
+def _again(error: MemoryError, backend: Any, run: Any) -> None:
+    """A second try to hand on a gradient for which there was no memory."""
+    from deepcore.autograd import memory  # see Function._again
+
+    memory.again("backward", backend, (), error, run)
 
 
 def _accumulate(leaf: Variable, value: Any, create_graph: bool) -> None:

@@ -84,6 +84,8 @@ class Function:
     narrow: bool = False
     output_hooks: dict[int, list[Callable[[Any], Any]]] | None = None
     where: str | None = None
+    # Which module called it, `LeNet.features.0`; known where a watcher looked on.
+    module_name: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -127,13 +129,16 @@ class Function:
             if needs:
                 self.needs = tuple([isinstance(x, Variable) and x.requires_grad for x in inputs])
         stand_ins = self._widen(arrays) if narrow else None
-        if state.observer is not None:
-            result = state.observer.forward(self, arrays)
-        elif self.may_overflow:
-            with backend.quiet():
+        try:
+            if state.observer is not None:
+                result = state.observer.forward(self, arrays)
+            elif self.may_overflow:
+                with backend.quiet():
+                    result = self.forward(*arrays)
+            else:
                 result = self.forward(*arrays)
-        else:
-            result = self.forward(*arrays)
+        except MemoryError as error:
+            result = self._again("forward", arrays, error)
         several = type(result) is tuple
         backend = self.output_backend or backend
         if not several and not isinstance(result, backend.array_type):  # NumPy makes 0-d results scalars
@@ -159,7 +164,10 @@ class Function:
             raise ArgumentError(message(self.name, "a Tensor", got(**values), "make one with dc.tensor(array)"))
         self.backend = state.array_backend
         stand_ins = self._widen(arrays) if _ML_DTYPES in sys.modules and any_narrow(arrays) else None
-        result = self.forward(*arrays) if state.observer is None else state.observer.forward(self, arrays)
+        try:
+            result = self.forward(*arrays) if state.observer is None else state.observer.forward(self, arrays)
+        except MemoryError as error:
+            result = self._again("forward", arrays, error)
         return result if stand_ins is None else self._round(stand_ins, arrays, result)[1]
 
     def _widen(self, arrays: list[Any]) -> list[tuple[Any, Any]] | None:
@@ -185,13 +193,28 @@ class Function:
     def run_backward(self, grads: list[Any]) -> Any:
         """What `backward` returns for plain arrays, float32 in place of bfloat16; an observer sees it."""
         if not self.narrow:
-            return self.backward(*grads) if state.observer is None else state.observer.backward(self, grads)
+            try:
+                return self.backward(*grads) if state.observer is None else state.observer.backward(self, grads)
+            except MemoryError as error:
+                return self._again("backward", grads, error)
         saved, grads = self.saved, widened(grads)
         self.saved = tuple(widened(saved))
         try:
             return self.backward(*grads) if state.observer is None else state.observer.backward(self, grads)
+        except MemoryError as error:
+            return self._again("backward", grads, error)
         finally:
             self.saved = saved
+
+    def _again(self, phase: str, arrays: list[Any], error: MemoryError) -> Any:
+        """A second try after the first found no memory; an op changes none of its inputs, so it may run twice."""
+        from deepcore.autograd import memory  # looks at all objects, tensors among them: above this file
+
+        run = getattr(self if state.observer is None else state.observer, phase)
+        rest = arrays if state.observer is None else (self, arrays)
+        op = self.name if phase == "forward" else f"{self.name} backward"
+        backend = self.output_backend or self.backend
+        return memory.again(op, backend, arrays, error, lambda: run(*rest), self.module_name)
 
     def _record(self, inputs: tuple[Any, ...], arrays: list[Any], outputs: list[Any]) -> None:
         """Enter this Function into the graph: it becomes the creator of its outputs."""

@@ -23,6 +23,11 @@ class _State(threading.local):
 state = _State()
 
 
+def altered() -> bool:
+    """Whether an observer is on for which every op must run by itself; a passive one only looks on."""
+    return state.observer is not None and not getattr(state.observer, "passive", False)
+
+
 class set_grad_enabled(contextlib.ContextDecorator):
     """Record operations for `backward` (True) or not (False); a context manager, a decorator and a plain call.
 

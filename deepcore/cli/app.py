@@ -290,6 +290,65 @@ def report(
 
 
 @app.command()
+def profile(
+    model: Annotated[str | None, typer.Option(help="Model, as for train (default lenet).")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set: digits, mnist or cifar10 (default digits).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, numpy, cuda or auto (default auto).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step (default as for train).")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd (default adam).")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of train; may be repeated."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A workload of the bench, such as resnet20, instead of a training."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps before them, in which kernels are compiled.")] = 3,
+    rows: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 30,
+    sort: Annotated[
+        str | None, typer.Option(help="Order of the ops, by PyTorch's names, such as self_cpu_time_total or count.")
+    ] = None,
+    shapes: Annotated[
+        bool, typer.Option("--shapes", help="A row for each op with arguments of the same shapes.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a trace for Perfetto or chrome://tracing.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show where the time of a training step goes: by op and by module, forward and backward, CPU and GPU apart.
+
+    Runs some steps of what train would run with the same settings; nothing is written but the trace.
+    """
+    from deepcore.cli.profiling import Options, profile_command
+
+    settings = {"model": model, "data": data, "device": device, "batch_size": batch_size, "optimizer": optimizer}
+    given = {name: value for name, value in settings.items() if value is not None}
+    profile_command(given, assignments or [], Options(steps, warmup, workload, rows, sort, shapes, trace, config))
+
+
+@app.command()
+def warmup(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models (default all).")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto: a working GPU, else cpu.")] = "auto",
+    arch: Annotated[
+        str | None,
+        typer.Option(metavar="SM", help="Compile CUDA kernels for this GPU, such as sm_90, which need not be here."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="The data set whose shapes are meant; its files are not read.")] = "digits",
+    optimizer: Annotated[str, typer.Option(help="adam, adamw or sgd.")] = "adam",
+    debug: Debug = False,
+) -> None:
+    """Compile the kernels that models need, forward, backward and optimizer, so that no later run waits for them."""
+    from deepcore.cli.warming import warmup_command
+
+    warmup_command(models or [], device, arch, data, optimizer)
+
+
+@app.command()
 def info(debug: Debug = False) -> None:
     """Show versions, devices, threads, and what is missing for a GPU."""
     from deepcore.cli.info import info_command

@@ -5,7 +5,7 @@ ReLU + MaxPool2d                    the pooling first: the ReLU of a maximum is 
                                     of the numbers with windows of 2 x 2; the gradient takes the same way back
 
 Only modules of exactly these classes, with the forward of their class and without hooks, are taken together; none are
-while an observer or the anomaly mode looks at single ops.
+while an observer that is not passive or the anomaly mode looks at single ops.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from deepcore import functional as F
-from deepcore.autograd.mode import state
+from deepcore.autograd.mode import altered, state
+from deepcore.autograd.observer import module_call
 from deepcore.nn.activation.basic import ReLU
 from deepcore.nn.conv.convolution import Conv2d
 from deepcore.nn.linear import Linear
@@ -26,7 +27,7 @@ from deepcore.nn.pool.pool2d import MaxPool2d
 def in_turn(modules: Iterable[Module], x: Any) -> Any:
     """The modules one after the other on x, neighbours together where `PAIRS` has a way."""
     waiting = list(modules)
-    together = state.observer is None and not state.anomaly
+    together = not (state.anomaly or altered())
     i, last = 0, len(waiting) - 1
     while i <= last:
         way = _way(waiting, i) if together and i < last else None
@@ -34,7 +35,8 @@ def in_turn(modules: Iterable[Module], x: Any) -> Any:
             x = waiting[i](x)
             i += 1
         else:
-            x = way(waiting[i], waiting[i + 1], x)
+            with module_call(waiting[i], waiting[i + 1]):
+                x = way(waiting[i], waiting[i + 1], x)
             i += 2
     return x
 

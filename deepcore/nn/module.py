@@ -6,6 +6,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from deepcore.autograd import memory
+from deepcore.autograd.mode import state
+from deepcore.autograd.observer import module_call
 from deepcore.errors import ConfigError
 from deepcore.nn import state as _state
 from deepcore.nn.parameter import Parameter, convert_, parse_to
@@ -50,8 +53,14 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the pre-hooks, ``forward`` and the hooks."""
+        if state.observer is not None:
+            with module_call(self):
+                return self._call_with_hooks(args, kwargs)
         if not self._forward_pre_hooks and not self._forward_hooks:
             return self.forward(*args, **kwargs)
+        return self._call_with_hooks(args, kwargs)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for pre_hook in tuple(self._forward_pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -359,3 +368,21 @@ def bracket(name: str, extra: list[str], children: list[str]) -> str:
         return f"{name}({''.join(extra)})"
     lines = "\n  ".join(extra + children)
     return f"{name}(\n  {lines}\n)"
+
+
+def _memory_names(modules: list[Any]) -> Iterator[memory.Named]:
+    """The arrays of all modules, for a report on memory."""
+    inner = {id(child) for module in modules for child in module.__dict__.get("_modules", {}).values()}
+    for root in modules:
+        if id(root) in inner or "_modules" not in root.__dict__:
+            continue
+        title = type(root).__name__
+        for name, param in root.named_parameters():
+            yield param.backend, param.array, "parameter", f"parameter {title}.{name}"
+            if param.grad is not None:
+                yield param.grad.backend, param.grad.array, "gradient", f"gradient of {title}.{name}"
+        for name, buffer in root.named_buffers():
+            yield buffer.backend, buffer.array, "buffer", f"buffer {title}.{name}"
+
+
+memory.NAMERS.insert(0, (Module, _memory_names))

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from deepcore.autograd import enable_grad, wrap
+from deepcore.autograd import enable_grad, memory, wrap
+from deepcore.autograd.observer import record_function
 from deepcore.backends.base import Backend
 from deepcore.backends.base.array import accumulator
 from deepcore.backends.base.optim import Scaling
-from deepcore.errors import ConfigError, DataError, DeviceError, got, message
+from deepcore.errors import ConfigError, DataError, DeviceError, OutOfMemoryError, got, message
 from deepcore.tensor import Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -74,17 +75,28 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for params in by_backend_and_dtype(group["params"]):
-                if self.master_weights:
-                    self._refresh_masters(params)
-                self._update(params, group)
-                for param in params:
-                    param._bump_version()
-                if self.master_weights:
-                    self._round_masters(params)
+        with record_function(f"Optimizer.step#{self._name}.step"):
+            for group in self.param_groups:
+                for params in by_backend_and_dtype(group["params"]):
+                    self._step(params, group)
         self.steps_taken += 1
         return loss
+
+    def _step(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Update parameters of one backend and dtype, through their masters where they have some."""
+        try:
+            if self.master_weights:
+                self._refresh_masters(params)
+            self._update(params, group)
+        except OutOfMemoryError:
+            raise
+        except MemoryError as error:  # no second try: some parameters may have been changed
+            arrays = [param.array for param in params]
+            raise memory.explained(f"{self._name}.step", params[0].backend, arrays, error) from None
+        for param in params:
+            param._bump_version()
+        if self.master_weights:
+            self._round_masters(params)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or fill them with zeros)."""
@@ -139,7 +151,13 @@ class Optimizer:
         tensor = state.get(key)
         if tensor is None:
             backend = param.backend
-            tensor = state[key] = wrap(backend.xp.zeros(param.shape, dtype=self._state_dtype(param)), backend)
+            dtype = self._state_dtype(param)
+            try:
+                array = backend.xp.zeros(param.shape, dtype=dtype)
+            except MemoryError as error:
+                name, new = f"{self._name}.step", lambda: backend.xp.zeros(param.shape, dtype=dtype)
+                array = memory.again(name, backend, [param.array], error, new)
+            tensor = state[key] = wrap(array, backend)
         elif not isinstance(tensor, Tensor):
             raise DataError(f"{self._name}.step: expected the state {key} as a tensor; got a {type(tensor).__name__}")
         elif tensor.backend is not param.backend or tensor.dtype != self._state_dtype(param):
@@ -301,3 +319,15 @@ def check_range(owner: str, name: str, value: Any, low: float = 0.0, below: floa
     if not is_number or not low <= value < below:
         limit = f"{name} >= {low:g}" if below == float("inf") else f"{low:g} <= {name} < {below:g}"
         raise ConfigError(f"{owner}: expected {limit}; got {value!r}")
+
+
+def _memory_names(optimizers: list[Any]) -> Iterator[memory.Named]:
+    """The arrays of all optimizers' state, for a report on memory."""
+    for optimizer in optimizers:
+        for param, state in optimizer.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    yield value.backend, value.array, "optimizer", f"{key} {tuple(param.shape)} of {optimizer._name}"
+
+
+memory.NAMERS.insert(0, (Optimizer, _memory_names))

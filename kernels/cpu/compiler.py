@@ -7,6 +7,7 @@ import hashlib
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,18 @@ def kernel(fastmath: bool | set[str] = False, inlined: bool = False) -> Callable
         except RuntimeError:  # no folder of this machine can be written to
             return numba.njit(**options)(function)
         _stamp_by_content(dispatcher._cache, Path(function.__code__.co_filename))
+        _kept.append(dispatcher)
         return dispatcher
 
     return compile_lazily
+
+
+_kept: list[Any] = []
+
+
+def found_on_disk() -> int:
+    """How many kernels, each for one combination of types, this process found compiled."""
+    return sum(sum(dispatcher.stats.cache_hits.values()) for dispatcher in _kept)
 
 
 FOLDER = Path(__file__).resolve().parent
@@ -81,17 +91,21 @@ def _stamp_by_content(cache: Any, path: Path) -> None:
 
 
 class Notice(event.Listener):
-    """Says that kernels are being compiled, once that takes long enough to look like a hang."""
+    """Says that kernels are being compiled, once that takes long enough to look like a hang; and counts them."""
 
     def __init__(self) -> None:
         self.depth = 0
         self.timer: threading.Timer | None = None
         self.said = False
+        self.compiled, self.seconds, self._started = 0, 0.0, 0.0
 
     def on_start(self, event: Any) -> None:
         """Set the timer when a kernel's compilation begins; one kernel compiles the helpers that it calls."""
         self.depth += 1
         module = event.data["dispatcher"].py_func.__module__ or ""
+        if self.depth == 1:
+            self._started = time.perf_counter()
+            self.compiled += module.startswith("deepcore.kernels")
         if self.depth == 1 and not self.said and module.startswith("deepcore.kernels"):
             self.timer = threading.Timer(PATIENCE_S, self.say)
             self.timer.daemon = True
@@ -100,6 +114,8 @@ class Notice(event.Listener):
     def on_end(self, event: Any) -> None:
         """Stop the timer when the outermost compilation ends."""
         self.depth -= 1
+        if self.depth == 0:
+            self.seconds += time.perf_counter() - self._started
         if self.depth == 0 and self.timer is not None:
             self.timer.cancel()
             self.timer = None

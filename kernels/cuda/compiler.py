@@ -23,7 +23,7 @@ import numpy as np
 from deepcore.kernels.cuda import cache
 from deepcore.kernels.cuda.declare import Kernel
 
-__all__ = ["CompilerMissing", "Cubin", "compile_kernel", "compiler_problem", "device", "simulating"]
+__all__ = ["CompilerMissing", "Cubin", "compile_kernel", "compiler_problem", "device", "simulating", "tally"]
 
 TOOLS = re.compile(r"(numba|numba-cuda|llvmlite|cuda-core|cuda-bindings|nvidia-(cuda-nvcc|nvvm|nvjitlink)(-cu\d+)?)")
 NOTICE_AFTER = 1.0  # seconds of compiling before a line is printed
@@ -96,11 +96,14 @@ def compile_kernel(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) 
     name = _cache_name(kernel, np.dtype(real), capability)
     if (kept := cache.load(name)) is not None:
         with contextlib.suppress(TypeError):  # a file of another format
-            return Cubin(code=kept[1], **kept[0])
+            cubin = Cubin(code=kept[1], **kept[0])
+            tally.found += 1
+            return cubin
     if problem := compiler_problem():
         raise CompilerMissing(problem)
     with _NOTICE.watch():
         cubin = _compile(kernel, np.dtype(real), capability)
+    tally.compiled += 1
     facts = asdict(cubin)
     cache.store(name, {key: facts[key] for key in facts if key != "code"}, cubin.code)
     return cubin
@@ -133,15 +136,21 @@ def _ptx(kernel: Kernel, real: np.dtype, capability: tuple[int, int]) -> str:
     values = [getattr(nb, p.dtype(real).name) for p in kernel.parameters]
     signature = nb.void(*(nb.CPointer(v) if p.pointer else v for p, v in zip(kernel.parameters, values, strict=True)))
     with _compiling_for(capability, kernel.fma):
-        ptx, _ = cuda.compile(
-            kernel.function,
-            signature,
-            device=False,
-            abi="numba",
-            cc=capability,
-            output="ptx",
-            launch_bounds=kernel.max_threads,
-        )
+        try:
+            ptx, _ = cuda.compile(
+                kernel.function,
+                signature,
+                device=False,
+                abi="numba",
+                cc=capability,
+                output="ptx",
+                launch_bounds=kernel.max_threads,
+            )
+        except Exception as error:
+            if type(error).__name__ != "DynamicLibNotFoundError":  # of cuda-pathfinder, which moves its modules about
+                raise
+            reason = str(error).splitlines()[0]
+            raise CompilerMissing(f"a library of NVIDIA's compiler was not found ({reason})") from error
     return ptx
 
 
@@ -214,6 +223,18 @@ def _tools() -> tuple[str, ...]:
     return (sys.version.split()[0], *(f"{name}={found[name]}" for name in sorted(found)))
 
 
+@dataclass
+class Tally:
+    """Kernels that this process compiled, in how many seconds, and those that it found on the disk."""
+
+    compiled: int = 0
+    found: int = 0
+    seconds: float = 0.0
+
+
+tally = Tally()
+
+
 class _Notice:
     """Prints one line when this process has compiled for more than a second, so that a first run does not look hung."""
 
@@ -233,6 +254,7 @@ class _Notice:
         finally:
             timer.cancel()
             self.spent += time.perf_counter() - start
+            tally.seconds = self.spent
 
     def say(self) -> None:
         """Print the line, once a process."""

@@ -18,7 +18,7 @@ import numpy as np
 from deepcore.kernels.cuda.compiler import compile_kernel
 from deepcore.kernels.cuda.declare import Kernel
 
-__all__ = ["CupyLauncher", "Shape", "SimulatorLauncher"]
+__all__ = ["CompilingLauncher", "CupyLauncher", "Shape", "SimulatorLauncher"]
 
 Shape = tuple[tuple[int, ...], tuple[int, ...]]  # grid, block
 THREADS = 256
@@ -119,6 +119,22 @@ class CupyLauncher(Geometry):
         module = self.cupy.cuda.function.Module()
         module.load(cubin.code)
         return _Loaded(module, module.get_function(cubin.entry), _converters(kernel, real))
+
+
+class CompilingLauncher(Geometry):
+    """Runs nothing: compiles each kernel that would be launched, for a GPU of another machine."""
+
+    def __init__(self, capability: tuple[int, int]) -> None:
+        super().__init__(processors=132)
+        self.capability = capability
+        self.seen: set[tuple[str, np.dtype]] = set()
+
+    def __call__(self, kernel: Kernel, shape: Shape, *args: Any) -> None:
+        """Raises CompilerMissing where nothing can be compiled."""
+        real = np.dtype(args[kernel.type_at].dtype if kernel.generic else np.float32)
+        if (kernel.name, real) not in self.seen:
+            compile_kernel(kernel, real, self.capability)
+            self.seen.add((kernel.name, real))
 
 
 class SimulatorLauncher(SmallGeometry):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from deepcore.autograd.mode import state
+from deepcore.autograd.mode import altered
 from deepcore.functions.index.embedding import Embedding
 from deepcore.functions.shape import Permute
 
@@ -34,7 +34,7 @@ def find(x: Any, rows: Any, w: Any) -> Repeats | None:
         order = creator.dims
         creator = creator.edges[0][0]
     backend, count = x.backend, rows.shape[0]
-    if type(creator) is not Embedding or not backend.on_host or state.observer is not None or creator.freed:
+    if type(creator) is not Embedding or not backend.on_host or altered() or creator.freed:
         return None
     if count * math.prod(w.shape) < LEAST_WORK or (order is not None and order[-1] != len(order) - 1):
         return None
