@@ -77,6 +77,16 @@ def adamw(p, grads, weight_decay=1e-2, **options):
     return adam(p, grads, weight_decay=weight_decay, decoupled=True, **options)
 
 
+def adagrad(p, grads, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10, maximize=False):
+    """Duchi et al. 2011, section 1.3."""
+    total = np.full_like(p, initial_accumulator_value)
+    for t, g in enumerate(grads):
+        g = (-g if maximize else g) + weight_decay * p
+        total = total + g**2
+        p = p - lr / (1 + t * lr_decay) * g / (np.sqrt(total) + eps)
+    return p
+
+
 CASES: list[tuple[type, Callable, dict]] = [
     (optim.SGD, sgd, {"lr": 0.1}),
     (optim.SGD, sgd, {}),
@@ -89,6 +99,9 @@ CASES: list[tuple[type, Callable, dict]] = [
     (optim.Adam, adam, {"lr": 0.05, "amsgrad": True, "maximize": True}),
     (optim.AdamW, adamw, {}),
     (optim.AdamW, adamw, {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}),
+    (optim.Adagrad, adagrad, {}),
+    (optim.Adagrad, adagrad, {"lr": 0.5, "lr_decay": 0.1, "weight_decay": 0.2, "initial_accumulator_value": 0.3}),
+    (optim.Adagrad, adagrad, {"eps": 1e-3, "maximize": True}),
 ]
 IDS = [f"{kind.__name__}-{'-'.join(options) or 'defaults'}" for kind, _, options in CASES]
 
@@ -133,7 +146,7 @@ def test_state_round_trip(device: str, kind: type, formula: Callable, options: d
     second = [dc.tensor(host(param), device=device, requires_grad=True) for param in first]
     optimizer = kind(second, lr=123.0)
     optimizer.load_state_dict({"state": arrays, "param_groups": saved["param_groups"]})
-    assert optimizer.param_groups[0]["lr"] == options.get("lr", 1e-3)
+    assert optimizer.param_groups[0]["lr"] == options.get("lr", kind([leaf()]).defaults["lr"])
     for grads in gradients()[3:]:
         set_grads(second, grads)
         optimizer.step()
@@ -147,6 +160,7 @@ def test_state_names_and_place(device: str) -> None:
         (optim.SGD, {"momentum": 0.9}, {"momentum_buffer"}),
         (optim.Adam, {}, {"step", "exp_avg", "exp_avg_sq"}),
         (optim.AdamW, {"amsgrad": True}, {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}),
+        (optim.Adagrad, {}, {"step", "sum"}),
     ):
         optimizer = kind(params, lr=0.1, **options)
         set_grads(params, gradients()[0])
@@ -245,7 +259,7 @@ def test_step_is_seen_by_the_tape() -> None:
         loss.backward()
 
 
-@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adagrad, optim.Adam, optim.AdamW])
 def test_training_learns(device: str, kind: type) -> None:
     """A network with every kind of parameter learns the parity of four bits."""
     dc.manual_seed(1)
@@ -291,6 +305,7 @@ def leaf() -> dc.Tensor:
         (lambda: optim.Adam([leaf()], betas=0.9), "two numbers"),
         (lambda: optim.Adam([leaf()], eps=-1), "eps"),
         (lambda: optim.AdamW([leaf()], weight_decay=-1), "AdamW"),
+        (lambda: optim.Adagrad([leaf()], lr_decay=-1), "lr_decay"),
     ],
 )
 def test_bad_arguments(make: Callable, words: str) -> None:

@@ -106,7 +106,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     axis.imshow(_confusion_colors(matrix))
     if k <= 30:
         _write_counts(axis, matrix)
-    axis.set_xticks(range(k), classes)
+    long = max(map(len, classes)) > 4
+    axis.set_xticks(range(k), classes, rotation=45 if long else 0, ha="right" if long else "center")
     axis.set_yticks(range(k), classes)
     axis.set(xlabel="predicted", ylabel="true", title=title)
     axis.tick_params(length=0)

@@ -21,7 +21,7 @@ Make = Callable[[list[Parameter]], Any]
 OPTIMIZERS: dict[str, Make] = {
     "SGD": lambda p: optim.SGD(p, lr=0.95),
     "Momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
-    "Nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "AdaGrad": lambda p: optim.Adagrad(p, lr=1.5),
     "Adam": lambda p: optim.Adam(p, lr=0.3),
 }
 
