@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tensor", "creation", "printing"),
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
     ("data", "inference", "onnx", "optim", "models", "summaries"),
-    ("train",),
+    ("train", "sklearn"),
     ("check",),
     ("lockstep",),
     ("bench",),
