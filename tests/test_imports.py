@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nn", "layers", "gradient", "information", "distributions", "serialization"),
     ("data", "inference", "onnx", "optim", "models", "summaries", "cuda", "profiler"),
     ("amp",),
-    ("train",),
+    ("train", "sklearn"),
     ("viz",),
     ("check",),
     ("lockstep",),

@@ -1,0 +1,9 @@
+"""Neural networks as scikit-learn estimators: for pipelines, grid search, cross-validation and scikit-learn's metrics."""
+
+from __future__ import annotations
+
+from deepcore.sklearn.classifier import NeuralNetClassifier
+from deepcore.sklearn.default_module import MLP
+from deepcore.sklearn.regressor import NeuralNetRegressor
+
+__all__ = ["MLP", "NeuralNetClassifier", "NeuralNetRegressor"]
