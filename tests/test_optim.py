@@ -77,7 +77,9 @@ def adamw(p, grads, weight_decay=1e-2, **options):
     return adam(p, grads, weight_decay=weight_decay, decoupled=True, **options)
 
 
-def adagrad(p, grads, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10, maximize=False):
+def adagrad(
+    p, grads, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10, maximize=False
+):
     """Duchi et al. 2011, section 1.3."""
     total = np.full_like(p, initial_accumulator_value)
     for t, g in enumerate(grads):

@@ -1,4 +1,4 @@
-"""Neural networks as scikit-learn estimators: for pipelines, grid search, cross-validation and scikit-learn's metrics."""
+"""Neural networks as estimators of scikit-learn: for pipelines, grid search, cross-validation and its metrics."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class NeuralNet(WithOptions):
     # ---- what classifier and regressor write -------------------------------------------------------------------
 
     def _check_target(self, y: np.ndarray, first: bool, classes: Any) -> np.ndarray:
-        """The targets as the criterion takes them; `first` also settles the columns of the output, from `classes` or y."""
+        """The targets as the criterion takes them; `first` settles the columns of the output, by `classes` or y."""
         raise NotImplementedError
 
     def _columns(self) -> int:

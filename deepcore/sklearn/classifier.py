@@ -40,7 +40,7 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         return self._fit(X, y, sample_weight, first=not hasattr(self, "module_"), epochs=1, classes=classes)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class, in the order of `classes_`: (N, classes), float32 for X in float32, else float64."""
+        """The probabilities of the classes in the order of `classes_`: (N, classes), float32 if X is, else float64."""
         logits = self._outputs(X)
         return F.softmax(tensor(logits, device="numpy"), dim=1).numpy()
 

@@ -35,7 +35,8 @@ class MLP(nn.Module):
         except TypeError as error:
             hint = f"a single layer is ({hidden_layer_sizes!r},)"
             raise ConfigError(
-                f"MLP: expected hidden_layer_sizes as a tuple of whole numbers; got {hidden_layer_sizes!r}. Hint: {hint}."
+                "MLP: expected hidden_layer_sizes as a tuple of whole numbers; "
+                f"got {hidden_layer_sizes!r}. Hint: {hint}."
             ) from error
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in pairwise(widths):

@@ -25,7 +25,7 @@ class WithOptions(BaseEstimator):
         cls.__signature__ = inspect.Signature([p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD])
 
     def _set_options(self, options: dict[str, Any]) -> None:
-        """Keep what the constructor got beside its own parameters. Raises TypeError for names without a known prefix."""
+        """Keep what the constructor got beside its own parameters. Raises TypeError for other names."""
         for name, value in options.items():
             if not name.startswith(PREFIXES):
                 known = [*self._get_param_names(), *PREFIXES]

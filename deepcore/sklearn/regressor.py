@@ -35,7 +35,7 @@ class NeuralNetRegressor(RegressorMixin, NeuralNet):
         return self._fit(X, y, sample_weight, first=not hasattr(self, "module_"), epochs=1)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The outputs for each sample: (N,) or (N, targets), as y was in `fit`; float32 for X in float32, else float64."""
+        """The outputs for each sample: (N,) or (N, targets), as y was in `fit`; float32 if X is, else float64."""
         predicted = self._outputs(X)
         return predicted[:, 0] if self._flat else predicted
 

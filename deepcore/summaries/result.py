@@ -138,7 +138,9 @@ class Summary:
         kept = "not known" if self.kept_bytes is None else in_bytes(self.kept_bytes)
         each = self.layers[0].kept_bytes
         if self.kept_bytes is not None and each is not None and each != self.kept_bytes:
-            kept += f" in training, where Sequential merges layers; {in_bytes(each)} as listed, one layer after the other"
+            kept += (
+                f" in training, where Sequential merges layers; {in_bytes(each)} as listed, one layer after the other"
+            )
         return [
             ("input", f"{given} on {self.device} ({in_bytes(self.input_bytes)})"),
             *lines,
