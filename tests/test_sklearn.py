@@ -195,7 +195,7 @@ def test_early_stopping_keeps_the_best_weights(rng: np.random.Generator) -> None
     net = NeuralNetClassifier(lr=0.01, max_epochs=200, validation_fraction=0.25, patience=5, random_state=0).fit(X, y)
     losses = [row["valid_loss"] for row in net.history_]
     assert net.n_iter_ == len(losses) == int(np.argmin(losses)) + 6
-    train_x, held_x, train_y, held_y = train_test_split(X, y, test_size=0.25, random_state=net._seed, stratify=y)
+    _, held_x, _, held_y = train_test_split(X, y, test_size=0.25, random_state=net._seed, stratify=y)
     assert_close(np.array(net_loss(net, held_x, held_y)), np.array(min(losses)), "float32", 20, "loss of the held-out")
     assert net.history_[int(np.argmin(losses))]["valid_score"] == net.score(held_x, held_y)
 
@@ -326,7 +326,7 @@ def test_parameters_that_cannot_be(wrong: dict[str, Any], error: type[Exception]
 
 
 def test_unknown_parameters_are_refused() -> None:
-    with pytest.raises(TypeError, match="unknown parameter 'max_epoch'. Did you mean 'max_epochs'"):
+    with pytest.raises(TypeError, match=r"unknown parameter 'max_epoch'. Did you mean 'max_epochs'"):
         NeuralNetClassifier(max_epoch=3)
     with pytest.raises(ValueError, match="Invalid parameter 'epochs'"):
         NeuralNetClassifier().set_params(epochs=3)
@@ -347,7 +347,7 @@ def test_a_training_that_diverges_is_an_error(table: Any) -> None:
     X, y = table
     with (
         pytest.warns(RuntimeWarning, match="overflow"),
-        pytest.raises(RunError, match="the loss became .* in epoch .* use a smaller lr"),
+        pytest.raises(RunError, match=r"the loss became .* in epoch .* use a smaller lr"),
     ):
         NeuralNetRegressor(optimizer=optim.SGD, lr=1e6, random_state=0).fit(X, y)
 
