@@ -92,7 +92,7 @@ class Learner(NamedTuple):
         self.module.eval()
         n = len(samples.x)
         with no_grad():
-            parts = [
+            parts: list[Any] = [
                 self._loss(samples, np.arange(start, min(start + batch_size, n))) * min(batch_size, n - start)
                 for start in range(0, n, batch_size)
             ]

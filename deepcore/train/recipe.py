@@ -113,11 +113,11 @@ class Prepare:
 
     def __init__(self, config: TrainConfig, splits: Splits):
         mean, std = splits.train.pixel_stats()
-        self.normalize = Normalize(mean, std)
         self.generator = Generator(AUGMENTATION + config.seed)
         settings = {name: getattr(config, name) for name in AUGMENTATIONS}
         size, classes = splits.train.images.shape[2:], len(splits.train.classes)
         self.change = augmentation(size, classes, mean, std, **settings, generator=self.generator)
+        self.normalize = next(step for step in self.change.transforms if isinstance(step, Normalize))
 
     def __call__(self, batch: Batch) -> Batch:
         return self.change(*batch)
